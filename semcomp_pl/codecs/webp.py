@@ -1,0 +1,15 @@
+"""WebP."""
+
+from typing import Any, ClassVar
+
+from semcomp_pl.codecs.pillow import PillowCodec
+
+
+class WebP(PillowCodec):
+    """Lossy WebP by libwebp with its slowest, best search.
+
+    Source: https://developers.google.com/speed/webp/docs/riff_container
+    """
+
+    format: ClassVar[str] = "WEBP"
+    options: ClassVar[dict[str, Any]] = {"method": 6}

@@ -1,0 +1,174 @@
+"""COCO-Stuff in its two releases, one taxonomy.
+
+Caesar et al., "COCO-Stuff: Thing and Stuff Classes in Context", CVPR 2018 (https://arxiv.org/abs/1612.03716).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from semcomp_pl.data.listing import check_pairs, find, some
+from semcomp_pl.data.read import read_index_map
+from semcomp_pl.data.source import IGNORE, ImageSource, Sample, Split
+from semcomp_pl.errors import SemcompError
+
+# https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are one higher
+NAMES = tuple(
+    """
+    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, street sign,
+    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, hat,
+    backpack, umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite,
+    baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, plate, wine glass, cup, fork, knife,
+    spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch,
+    potted plant, bed, mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote, keyboard,
+    cell phone, microwave, oven, toaster, sink, refrigerator, blender, book, clock, vase, scissors, teddy bear,
+    hair drier, toothbrush, hair brush, banner, blanket, branch, bridge, building-other, bush, cabinet, cage,
+    cardboard, carpet, ceiling-other, ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff,
+    dirt, door-stuff, fence, floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower, fog, food-other,
+    fruit, furniture-other, grass, gravel, ground-other, hill, house, leaves, light, mat, metal, mirror-stuff, moss,
+    mountain, mud, napkin, net, paper, pavement, pillow, plant-other, plastic, platform, playingfield, railing,
+    railroad, river, road, rock, roof, rug, salad, sand, sea, shelf, sky-other, skyscraper, snow, solid-other, stairs,
+    stone, straw, structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick, wall-concrete,
+    wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other,
+    wood
+    """.replace("\n    ", " ").strip().split(", ")
+)
+THINGS = 91
+# COCO's classes that nobody ever annotated: no pixel of either release has them
+ABSENT = frozenset(
+    {
+        *("street sign", "hat", "shoe", "eye glasses", "plate", "mirror", "window", "desk", "door"),
+        *("blender", "hair brush"),
+    }
+)
+
+
+class _CocoStuff(ImageSource):
+    """The taxonomy: 91 things, 91 stuff classes, 11 of the things never seen."""
+
+    def __init__(self, root: str, contiguous: bool) -> None:
+        self.root = Path(root)
+        self.ids = [i for i, name in enumerate(NAMES) if not (contiguous and name in ABSENT)]
+        self.classes = tuple(NAMES[i] for i in self.ids)
+
+    @property
+    def train_ids(self) -> Mapping[int, int]:
+        """Ids 0..181 to the position among the classes, 255 to itself."""
+        return {**{i: position for position, i in enumerate(self.ids)}, IGNORE: IGNORE}
+
+
+class CocoStuff10k(_CocoStuff):
+    """COCO-Stuff 10k, version 1.1: 9000 training images, 1000 for validation and test alike.
+
+    As `cocostuff-10k-v1.1.zip` (https://github.com/nightrome/cocostuff10k) unpacks:
+
+        root/imageLists/{train,test}.txt
+        root/images/NAME.jpg
+        root/annotations/NAME.mat
+
+    Args:
+        root: Directory that holds these.
+        contiguous: Number the 171 classes that occur; otherwise all 182.
+    """
+
+    def __init__(self, root: str = "data/coco_stuff_10k", contiguous: bool = True) -> None:
+        super().__init__(root, contiguous)
+
+    @property
+    def train_ids(self) -> Mapping[int, int]:
+        """Ids 1..182 to the position among the classes, 0 to 255."""
+        return {0: IGNORE, **{i + 1: position for position, i in enumerate(self.ids)}}
+
+    def samples(self, split: Split) -> list[Sample]:
+        """Images in the order of the official list."""
+        names = self._listed("train" if split == "train" else "test")
+        images = find(self.root / "images", ".jpg")
+        labels = find(self.root / "annotations", ".mat")
+        for files, kind in ((images, "image"), (labels, "annotation")):
+            missing = [name for name in names if name not in files]
+            if missing:
+                raise SemcompError(
+                    f"{self.root}: {some(missing)} of the {len(names)} names listed for {split} have no {kind}; "
+                    "unpack the whole archive"
+                )
+        return [Sample(name, images[name], labels[name]) for name in names]
+
+    def _listed(self, name: Literal["train", "test"]) -> list[str]:
+        file = self.root / "imageLists" / f"{name}.txt"
+        try:
+            names = file.read_text().split()
+        except OSError as error:
+            raise SemcompError(f"{file}: {error.strerror}; check --data.source.root") from None
+        twice = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
+        if twice or not names:
+            raise SemcompError(f"{file}: {some(twice)} names twice among {len(names)}; fetch the file again")
+        return names
+
+    def read_ids(self, path: Path) -> NDArray[Any]:
+        """The variable `S` of a MATLAB file."""
+        try:
+            return loadmat(path, variable_names=["S"])["S"].astype(np.int64)  # type: ignore[no-any-return]
+        except NotImplementedError:  # a file of MATLAB 7.3, as version 1.0 had, with other ids
+            raise SemcompError(f"{path}: version 1.0 of COCO-Stuff 10k found, expected 1.1; fetch that") from None
+        except Exception as error:  # scipy raises what the damage led to
+            raise SemcompError(
+                f"{path}: no readable label map S ({error!r}); fetch the file again, or pass --data.on_error=skip"
+            ) from None
+
+
+class CocoStuff164k(_CocoStuff):
+    """COCO-Stuff 164k: 118287 training and 5000 validation images of COCO 2017, no test split.
+
+    As `{train,val}2017.zip` and `stuffthingmaps_trainval2017.zip` (https://github.com/nightrome/cocostuff) unpack:
+
+        root/images/{train,val}2017/NAME.jpg
+        root/annotations/{train,val}2017/NAME.png
+
+    Args:
+        root: Directory that holds these.
+        contiguous: Number the 171 classes that occur; otherwise all 182.
+        images: Directory of a split's images below `root`; `SPLIT` stands for train or val.
+        labels: Directory of a split's label maps.
+        instances: Directory of a split's instance maps as SPADE's `coco_generate_instance_map.py`
+            (https://github.com/NVlabs/SPADE) writes them; none if not given.
+    """
+
+    def __init__(
+        self,
+        root: str = "data/coco_stuff_164k",
+        contiguous: bool = True,
+        images: str = "images/SPLIT2017",
+        labels: str = "annotations/SPLIT2017",
+        instances: str | None = None,
+    ) -> None:
+        super().__init__(root, contiguous)
+        self.images, self.labels, self.instances = images, labels, instances
+
+    def samples(self, split: Split) -> list[Sample]:
+        """Images by name, each with its maps."""
+        if split == "test":
+            raise SemcompError(f"{self.root}: COCO-Stuff 164k has no labelled test split; pass --data.test_split=val")
+        images, labels = (find(self.root / p.replace("SPLIT", split)) for p in (self.images, self.labels))
+        check_pairs(images, labels, self.root / self.labels.replace("SPLIT", split), "label map")
+        if self.instances is None:
+            return [Sample(name, image, labels[name]) for name, image in images.items()]
+        directory = self.root / self.instances.replace("SPLIT", split)
+        instances = find(directory)
+        check_pairs(images, instances, directory, "instance map")
+        return [Sample(name, image, labels[name], instances[name]) for name, image in images.items()]
+
+    def read_instance(self, sample: Sample) -> NDArray[np.uint16]:
+        """Numbers from 1 on things and 0 on stuff; the file counts from 0 and has label ids elsewhere."""
+        assert sample.label is not None
+        assert sample.instance is not None
+        things = self.read_ids(sample.label) < THINGS
+        ids = read_index_map(sample.instance)
+        if ids.shape != things.shape:
+            raise SemcompError(
+                f"{sample.instance}: a map of another size than {sample.label} found; write it again"
+            )
+        return np.where(things, ids + 1, 0).astype(np.uint16)

@@ -1,0 +1,205 @@
+"""The one LightningDataModule: prepares, caches, augments and batches every data set alike."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from semcomp_pl.data import cache
+from semcomp_pl.data.frame import Frame
+from semcomp_pl.data.source import ImageSource, Split
+from semcomp_pl.errors import SemcompError
+
+
+class ImageDataModule(LightningDataModule):
+    """Batches (`semcomp_pl.types.Batch`) of one size from any image source.
+
+    Args:
+        source: The data set.
+        size: Height and width in pixels of every image: cropped to this shape at the centre, then resized.
+        train_size: Height and width at which training images are kept before the random crop; `size` if not
+            given.
+        crop_scale: Smallest and largest side of the random training crop, as a fraction of the largest crop of
+            `size`'s shape; the crop is resized to `size`.
+        flip: Mirror training images at random.
+        batch_size: Images in a training batch (a process).
+        eval_batch_size: Images in a validation, test or prediction batch.
+        num_workers: Processes that load training batches; as many build the cache.
+        test_split: Split that `test` and `predict` read; Cityscapes and others keep their test labels, so `val`.
+        instances: Load instance maps too.
+        cache_dir: Where prepared images are kept; beside the data (`ROOT/.semcomp_cache`) if not given.
+        on_error: What to do with an unreadable file: stop, or leave it out and say so.
+        seed: Seed of the training order.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        size: tuple[int, int] = (128, 256),
+        train_size: tuple[int, int] | None = None,
+        crop_scale: tuple[float, float] = (1.0, 1.0),
+        flip: bool = True,
+        batch_size: int = 8,
+        eval_batch_size: int = 8,
+        num_workers: int = 2,
+        test_split: Split = "val",
+        instances: bool = False,
+        cache_dir: str | None = None,
+        on_error: cache.OnError = "raise",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.size = Frame(*size)
+        self.train_size = Frame(*(train_size or size))
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers = num_workers
+        self.test_split = test_split
+        self.instances = instances
+        self.cache_dir = Path(cache_dir) if cache_dir else None
+        self.on_error = on_error
+        self.seed = seed
+        self.transform = v2.Compose([RandomCrop(self.size, crop_scale), v2.RandomHorizontalFlip(0.5 * flip)])
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the label maps; 0 without labels."""
+        return self.source.num_classes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes 0..K-1."""
+        return self.source.classes
+
+    def statistics(self) -> tuple[list[float], list[float]]:
+        """Channel mean and standard deviation of the training split, range [0, 1]."""
+        return self.store("train").statistics()
+
+    def store(self, split: Split) -> cache.Store:
+        """The prepared images of a split, from the cache or built now."""
+        samples = self.source.samples(split)
+        if not self.instances:
+            samples = [sample._replace(instance=None) for sample in samples]
+        frame = self.train_size if split == "train" else self.size
+        directory = self.cache_dir or self.source.root / ".semcomp_cache"
+        store = cache.build(
+            samples, self.source, frame, directory, workers=self.num_workers, on_error=self.on_error
+        )
+        if store.skipped and self.trainer is not None:
+            self.trainer.print(
+                f"{split}: {len(store.skipped)} unreadable files left out, first: {store.skipped[0]}"
+            )
+        return store
+
+    def prepare_data(self) -> None:
+        """Make procedural data, once a machine."""
+        self.source.prepare()
+
+    def setup(self, stage: str) -> None:
+        """Open the splits that `stage` needs."""
+        splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
+        self.stores = {split: self.store(split) for split in splits.get(stage, (self.test_split,))}
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Shuffled, augmented, complete batches."""
+        data = ImageDataset(self.stores["train"], self.transform)
+        if len(data) < self.batch_size * self._world():
+            raise SemcompError(
+                f"{self.source.root}: {len(data)} training images found, expected at least one batch of "
+                f"{self.batch_size} for each of {self._world()} processes; lower --data.batch_size"
+            )
+        # A DistributedSampler even in one process: Lightning tells it the epoch, so the order is a function of
+        # (seed, epoch) and nothing else.
+        sampler = DistributedSampler(data, self._world(), self._rank(), seed=self.seed, drop_last=True)
+        return DataLoader(
+            data,
+            self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            drop_last=True,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Every validation image once, over all processes."""
+        return self._eval_dataloader("val")
+
+    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Every image of the test split once, over all processes."""
+        return self._eval_dataloader(self.test_split)
+
+    predict_dataloader = test_dataloader
+
+    def _eval_dataloader(self, split: Split) -> DataLoader[dict[str, Any]]:
+        data = ImageDataset(self.stores[split])
+        if len(data) < self._world():
+            raise SemcompError(
+                f"{self.source.root}: {len(data)} {split} images for {self._world()} processes, expected at least "
+                "one each; lower --trainer.devices"
+            )
+        sampler = UnrepeatedDistributedSampler(data, self._world(), self._rank(), shuffle=False)
+        return DataLoader(data, self.eval_batch_size, sampler=sampler)
+
+    def _world(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+
+class ImageDataset(Dataset[dict[str, Any]]):
+    """Tensors from a cache: image float (3, H, W) in [0, 1], label and instance long (H, W), name."""
+
+    def __init__(self, store: cache.Store, transform: v2.Transform | None = None) -> None:
+        self.store, self.transform = store, transform
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One sample, its image and maps transformed together."""
+        arrays = {kind: torch.from_numpy(values.copy()) for kind, values in self.store[index].items()}
+        sample: dict[str, Any] = {"image": tv_tensors.Image(arrays.pop("image").permute(2, 0, 1))}
+        sample |= {kind: tv_tensors.Mask(values.int()) for kind, values in arrays.items()}
+        if self.transform is not None:
+            sample = self.transform(sample)
+        tensors = {kind: values.as_subclass(torch.Tensor) for kind, values in sample.items()}
+        tensors = {kind: v / 255 if kind == "image" else v.long() for kind, v in tensors.items()}
+        return {**tensors, "name": self.store.names[index]}
+
+
+class RandomCrop(v2.Transform):
+    """A random box of the frame's shape, its side a random fraction of the largest such box, resized.
+
+    torchvision's RandomResizedCrop draws areas and falls back to another shape near the full size.
+    """
+
+    def __init__(self, frame: Frame, scale: tuple[float, float]) -> None:
+        super().__init__()
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise SemcompError(f"crop_scale {scale} found, expected 0 < smallest <= largest <= 1")
+        self.frame, self.scale = frame, scale
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the box."""
+        height, width = v2.functional.get_size(flat_inputs[0])
+        left, top, right, bottom = self.frame.box((width, height))
+        side = torch.empty(1).uniform_(*self.scale).item()
+        crop_height, crop_width = round((bottom - top) * side), round((right - left) * side)
+        return {
+            "top": int(torch.randint(height - crop_height + 1, ())),
+            "left": int(torch.randint(width - crop_width + 1, ())),
+            "height": crop_height,
+            "width": crop_width,
+        }
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Crop and resize one image or map."""
+        if (params["height"], params["width"]) == self.frame == v2.functional.get_size(inpt):
+            return inpt
+        return v2.functional.resized_crop(inpt, **params, size=list(self.frame), antialias=True)

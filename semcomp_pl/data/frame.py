@@ -1,0 +1,64 @@
+"""The deterministic preparation of an image and its maps: centre crop to the frame's shape, resize."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semcomp_pl.data.read import read_image
+from semcomp_pl.data.source import ImageSource, Sample
+from semcomp_pl.errors import SemcompError
+
+
+class Frame(NamedTuple):
+    """Height and width in pixels of prepared images."""
+
+    height: int
+    width: int
+
+    def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Largest centred box of the frame's aspect in an image of (width, height) `size`."""
+        width, height = size
+        aspect = self.width / self.height
+        crop_width, crop_height = min(width, height * aspect), min(height, width / aspect)
+        left, top = (width - crop_width) / 2, (height - crop_height) / 2
+        return left, top, left + crop_width, top + crop_height
+
+    def image(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Uint8 (height, width, 3), bicubic with antialiasing."""
+        box = self.box(image.size)
+        return np.asarray(image.resize((self.width, self.height), Image.Resampling.BICUBIC, box=box))
+
+    def map(self, ids: NDArray[Any]) -> NDArray[Any]:
+        """The map (height, width) by the nearest sample: ids are never mixed."""
+        height, width = ids.shape
+        left, top, right, bottom = self.box((width, height))
+        rows = top + (np.arange(self.height) + 0.5) * (bottom - top) / self.height
+        columns = left + (np.arange(self.width) + 0.5) * (right - left) / self.width
+        return ids[rows.astype(int)[:, None], columns.astype(int)]
+
+
+def prepare(sample: Sample, source: ImageSource, frame: Frame | None) -> dict[str, NDArray[Any]]:
+    """Read one sample: `image` uint8 (H, W, 3), `label` uint8 and `instance` uint16 (H, W) where it has them.
+
+    With `frame` None the files' own size is kept.
+
+    Raises:
+        SemcompError: an unreadable file, an id outside the taxonomy, or a map of another size than its image.
+    """
+    image = read_image(sample.image)
+    maps: dict[str, NDArray[Any]] = {}
+    if sample.label is not None:
+        maps["label"] = source.read_label(sample.label)
+    if sample.instance is not None:
+        maps["instance"] = source.read_instance(sample)
+    for kind, ids in maps.items():
+        if ids.shape[::-1] != image.size:
+            raise SemcompError(
+                f"{getattr(sample, kind)}: a map of {ids.shape[1]}x{ids.shape[0]} found, expected "
+                f"{image.width}x{image.height} as {sample.image}; export the map at the image's size"
+            )
+    if frame is None:
+        return {"image": np.asarray(image), **maps}
+    return {"image": frame.image(image), **{kind: frame.map(ids) for kind, ids in maps.items()}}

@@ -1,0 +1,47 @@
+"""Finding the files of a data set and pairing them, with errors that say what is missing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from semcomp_pl.errors import SemcompError
+
+
+def find(directory: Path, ending: str = "", pattern: str = "*") -> dict[str, Path]:
+    """Files below `directory` by name without `ending`, sorted; all images by stem if no ending is given.
+
+    Raises:
+        SemcompError: no such directory, no such file in it, or two files of one name.
+    """
+    if not directory.is_dir():
+        raise SemcompError(f"{directory}: no such directory, expected images in it; check --data.source.root")
+    files = sorted(directory.glob(pattern + ending))
+    if not ending:
+        known = Image.registered_extensions()
+        files = [path for path in files if path.suffix.lower() in known]
+    if not files:
+        what = pattern + ending if ending else "image (PNG, JPEG, ...)"
+        raise SemcompError(f"{directory}: no {what} found, expected at least one; check --data.source.root")
+    found = {path.name.removesuffix(ending or path.suffix): path for path in files}
+    if len(found) < len(files):
+        twice = sorted(path.name for path in set(files) - set(found.values()))
+        raise SemcompError(
+            f"{directory}: {some(twice)} share their names with other images; keep one file of each name"
+        )
+    return found
+
+
+def check_pairs(images: Mapping[str, Path], maps: Mapping[str, Path], where: Path, kind: str = "mask") -> None:
+    """Raise SemcompError unless images and maps have the same names."""
+    alone, orphans = sorted(images.keys() - maps.keys()), sorted(maps.keys() - images.keys())
+    if alone or orphans:
+        raise SemcompError(
+            f"{where}: {some(alone)} images without a {kind} and {some(orphans)} {kind}s without an image, "
+            "expected pairs of equal names; complete the data set or remove those files"
+        )
+
+
+def some(names: list[str]) -> str:
+    """How many, and the first five."""
+    return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else "0"

@@ -1,0 +1,95 @@
+"""Where images lie and what their labels mean: the one interface of every data set."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcomp_pl.data.read import read_index_map
+from semcomp_pl.errors import SemcompError
+
+Split = Literal["train", "val", "test"]
+IGNORE = 255
+
+
+class Sample(NamedTuple):
+    """The files of one image; `name` is unique within its split."""
+
+    name: str
+    image: Path
+    label: Path | None = None
+    instance: Path | None = None
+
+
+class ImageSource(ABC):
+    """A data set on disk: lists the files of a split and reads its label maps as train ids.
+
+    A new data set is one subclass. Decoding, cropping, caching, augmentation and batching are the
+    data module's, the same for all.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    """Names of the train ids 0..K-1; empty for data without labels."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number K of classes, without the ignored one."""
+        return len(self.classes)
+
+    @property
+    def train_ids(self) -> Mapping[int, int]:
+        """Train id, 0..K-1 or 255 = ignore, of every id that a label file may hold."""
+        return {**{i: i for i in range(self.num_classes)}, IGNORE: IGNORE}
+
+    @abstractmethod
+    def samples(self, split: Split) -> list[Sample]:
+        """Files of `split`, in a fixed order.
+
+        Raises:
+            SemcompError: the root is missing, has another layout, or holds no image of this split.
+        """
+
+    def prepare(self) -> None:
+        """Make the data where they can be made (procedural data); called once, by one process."""
+
+    def read_label(self, path: Path) -> NDArray[np.uint8]:
+        """Label map (H, W) of train ids, 255 = ignore.
+
+        Raises:
+            SemcompError: the file cannot be read or holds an id outside the taxonomy.
+        """
+        ids = self.read_ids(path)
+        table = np.full(max(self.train_ids) + 2, -1)
+        table[list(self.train_ids)] = list(self.train_ids.values())
+        mapped = table[ids.clip(-1, len(table) - 1)]  # the last entry is nobody's: for ids beyond either end
+        wrong = ids[mapped < 0]
+        if wrong.size:
+            raise SemcompError(
+                f"{path}: label id {wrong[0]} found, expected one of {_ranges(self.train_ids)}; "
+                "check the list of classes or the mapping of the data set"
+            )
+        return mapped.astype(np.uint8)
+
+    def read_ids(self, path: Path) -> NDArray[Any]:
+        """Integer map (H, W) as the label file holds it."""
+        return read_index_map(path)
+
+    def read_instance(self, sample: Sample) -> NDArray[np.uint16]:
+        """Instance map (H, W), 0 = no instance, of a sample that has one."""
+        assert sample.instance is not None
+        return read_index_map(sample.instance).astype(np.uint16)
+
+    def key(self) -> list[Any]:
+        """What of this object changes the pixels that are read, for the cache."""
+        return [type(self).__qualname__, self.classes, sorted(self.train_ids.items())]
+
+
+def _ranges(ids: Mapping[int, int]) -> str:
+    """`0..18, 255` for the keys 0 to 18 and 255."""
+    starts = [i for i in sorted(ids) if i - 1 not in ids]
+    ends = [i for i in sorted(ids) if i + 1 not in ids]
+    return ", ".join(str(a) if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True))

@@ -1,0 +1,144 @@
+"""Writes the scenes into Cityscapes' folders, complete or not at all."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from hashlib import blake2b
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+from PIL import Image
+from rich.progress import track
+
+from semcomp_pl.data.street_scenes.scene import SMALLEST, render
+from semcomp_pl.errors import SemcompError
+
+MANIFEST = "street_scenes.json"
+# rises with every change that alters a pixel, so that an older folder is not taken for this one
+VERSION = 1
+CITIES = {
+    "train": ("northford", "eastham", "millbruck", "sandhafen"),
+    "val": ("westbridge",),
+    "test": ("southmere",),
+}
+
+
+class _Job(NamedTuple):
+    folder: Path
+    split: str
+    number: int
+    size: tuple[int, int]
+    seed: int
+
+
+def write_street_scenes(
+    root: Path,
+    *,
+    train: int = 96,
+    val: int = 24,
+    test: int = 8,
+    size: tuple[int, int] = (256, 512),
+    seed: int = 0,
+    workers: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Write street scenes in Cityscapes' official layout; a folder that is complete is left as it is.
+
+    Files: `leftImg8bit/{split}/{city}/{city}_{seq:06d}_{frame:06d}_leftImg8bit.png` and, for train and val,
+    `gtFine/{split}/{city}/..._gtFine_labelIds.png` (8 bits) and `..._gtFine_instanceIds.png` (16 bits), as in
+    https://github.com/mcordts/cityscapesScripts. A scene depends on (seed, split, index, size) only, and what
+    it shows not on the size. `street_scenes.json` says that the folder is complete and how it was made.
+
+    Args:
+        root: The folder to make; absent, empty, or made by an earlier call with equal parameters.
+        train: Number of scenes to train with.
+        val: Number of scenes to validate with.
+        test: Number of scenes of the test split, which has no label files.
+        size: Height and width in pixels.
+        seed: Of the whole data set.
+        workers: Processes that draw; 0 draws in this one.
+        progress: Show a progress bar.
+
+    Returns:
+        The root.
+
+    Raises:
+        SemcompError: If the root holds anything else, or a number makes no sense.
+    """
+    counts = {"train": train, "val": val, "test": test}
+    if min(*counts.values(), workers, seed) < 0 or min(size) < SMALLEST:
+        raise SemcompError(
+            f"Cannot write street scenes with {counts}, size {size}, seed {seed}, workers {workers}: "
+            f"give numbers of 0 or more and sides of {SMALLEST} px or more."
+        )
+    parameters = {"version": VERSION, **counts, "size": list(size), "seed": seed}
+    root = Path(root)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_name(f".{root.name}.lock")):
+        if not _complete(root, parameters):
+            staging = root.with_name(f".{root.name}.partial")
+            shutil.rmtree(staging, ignore_errors=True)
+            jobs = [
+                _Job(staging, split, i, size, seed) for split, count in counts.items() for i in range(count)
+            ]
+            for _ in track(
+                _run(jobs, workers), "Drawing street scenes", len(jobs), disable=not progress, transient=True
+            ):
+                pass
+            staging.mkdir(exist_ok=True)
+            (staging / MANIFEST).write_text(json.dumps(parameters, indent=2) + "\n")
+            staging.replace(root)
+    return root
+
+
+def _complete(root: Path, parameters: dict[str, object]) -> bool:
+    """Whether the root holds exactly this data set; an absent or empty folder does not."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    try:
+        found = json.loads((root / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise SemcompError(
+            f"{root} exists but has no readable {MANIFEST}, so it is not a folder of street scenes: "
+            "choose another folder or remove this one."
+        ) from error
+    if found != parameters:
+        raise SemcompError(
+            f"{root} holds street scenes made with {found}, asked for {parameters}: "
+            "choose another folder, ask for the same parameters, or remove this one."
+        )
+    return True
+
+
+def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
+    if not workers:
+        yield from map(_write, jobs)
+        return
+    # spawned, not forked: the caller may have threads of torch running
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(_write, jobs, chunksize=4)
+
+
+def scene_seed(seed: int, split: str, index: int) -> int:
+    """The seed of one scene, unrelated to those of its neighbours."""
+    return int.from_bytes(blake2b(f"{seed}/{split}/{index}".encode(), digest_size=8).digest())
+
+
+def _write(job: _Job) -> None:
+    scene = render(scene_seed(job.seed, job.split, job.number), job.size)
+    cities = CITIES[job.split]
+    city = cities[job.number % len(cities)]
+    stem = f"{city}_{job.number // len(cities):06d}_000019"
+
+    def save(kind: str, suffix: str, picture: Image.Image) -> None:
+        folder = job.folder / kind / job.split / city
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{stem}_{suffix}.png", compress_level=1)
+
+    save("leftImg8bit", "leftImg8bit", Image.fromarray(scene.image))
+    if job.split != "test":
+        save("gtFine", "gtFine_labelIds", Image.fromarray(scene.label_ids))
+        save("gtFine", "gtFine_instanceIds", Image.fromarray(scene.instance_ids))

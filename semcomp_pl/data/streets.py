@@ -1,0 +1,36 @@
+"""Procedural street scenes: the default data set, made on the spot."""
+
+from semcomp_pl.data.cityscapes import Cityscapes
+
+
+class StreetScenes(Cityscapes):
+    """Seeded procedural scenes in Cityscapes' layout, label ids and classes.
+
+    Args:
+        root: Directory to write them to; left as it is where they are there already.
+        train: Number of training scenes.
+        val: Number of validation scenes.
+        test: Number of test scenes, which have no labels.
+        size: Height and width in pixels.
+        seed: Seed of all scenes.
+    """
+
+    def __init__(
+        self,
+        root: str = "data/streets",
+        train: int = 96,
+        val: int = 24,
+        test: int = 8,
+        size: tuple[int, int] = (256, 512),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(root)
+        self.counts = {"train": train, "val": val, "test": test}
+        self.size = size
+        self.seed = seed
+
+    def prepare(self) -> None:
+        """Write the scenes."""
+        from semcomp_pl.data.street_scenes import write_street_scenes
+
+        write_street_scenes(self.root, **self.counts, size=self.size, seed=self.seed)

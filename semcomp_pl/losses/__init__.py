@@ -1,0 +1,17 @@
+"""Loss functions: pairs of tensors to scalars, nothing else."""
+
+from semcomp_pl.losses.adversarial import (
+    feature_matching,
+    least_squares_discriminator,
+    least_squares_generator,
+)
+from semcomp_pl.losses.distortion import mse_distortion
+from semcomp_pl.losses.semantic import semantic_divergence
+
+__all__ = [
+    "feature_matching",
+    "least_squares_discriminator",
+    "least_squares_generator",
+    "mse_distortion",
+    "semantic_divergence",
+]

@@ -1,0 +1,17 @@
+"""The models: one file, one model, one equation."""
+
+from semcomp_pl.modules.conditional import ConditionalGAN
+from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.modules.rate_distortion import RateDistortion
+from semcomp_pl.modules.segmentation import Segmentation
+from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
+from semcomp_pl.modules.semantic_distortion import SemanticDistortionGAN
+
+__all__ = [
+    "ConditionalGAN",
+    "PlainGAN",
+    "RateDistortion",
+    "Segmentation",
+    "SemanticDiscriminatorGAN",
+    "SemanticDistortionGAN",
+]

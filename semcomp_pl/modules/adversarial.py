@@ -1,0 +1,90 @@
+"""The alternation between a codec and a discriminator, and nothing else: it names no loss."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Adam
+
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.nets.blocks import Norm
+from semcomp_pl.nets.discriminator import Discriminator, Features
+from semcomp_pl.types import Batch, CodecOutput
+
+
+class AdversarialCodec(CodecModule, ABC):
+    """A codec that learns against a discriminator.
+
+        x --E--> latent --Q--> symbols --> centres --G--> x̂
+        (x, condition), (x̂, condition) --D--> scores
+
+    Each batch steps the codec on the sum of `generator_terms`, then the discriminator on `discriminator_loss`.
+    Three hooks make a model of it: those two and `condition`.
+
+    Args:
+        discriminator_filters: Width of the discriminator's first layer (64 in the paper).
+        discriminator_scales: Number of its scales (3 in the paper).
+        discriminator_norm: `instance` (paper) or `channel`.
+        discriminator_learning_rate: Of the discriminator (Adam).
+        kwargs: As for `CodecModule`.
+    """
+
+    def __init__(
+        self,
+        discriminator_filters: int = 64,
+        discriminator_scales: int = 3,
+        discriminator_norm: Norm = "instance",
+        discriminator_learning_rate: float = 1e-4,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.automatic_optimization = False
+        self.discriminator_learning_rate = discriminator_learning_rate
+        self.discriminator = Discriminator(
+            discriminator_filters, discriminator_scales, discriminator_norm, self.condition_channels()
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @abstractmethod
+    def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+        """Weighted terms of the codec's loss by name; their sum is minimised."""
+
+    @abstractmethod
+    def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+        """Terms of the discriminator's loss by name; `out` carries no gradient; their sum is minimised."""
+
+    def condition(self, batch: Batch) -> Tensor | None:
+        """What the discriminator sees beside the image (B, K, H, W); None for nothing."""
+        return None
+
+    def condition_channels(self) -> int:
+        """Channels K of `condition`."""
+        return 0
+
+    def judge_realism(self, image: Tensor, batch: Batch) -> Features:
+        """The discriminator's activations for images (B, 3, H, W) under the batch's condition."""
+        features: Features = self.discriminator(image, self.condition(batch))
+        return features
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step of the codec, then one of the discriminator on the same reconstructions."""
+        codec, discriminator = self.optimizers()  # type: ignore[misc]
+        with self.toggled_optimizer(codec):
+            out: CodecOutput = self(batch)
+            terms = self.generator_terms(batch, out)
+            codec.zero_grad()
+            self.manual_backward(torch.stack([*terms.values()]).sum())
+            codec.step()
+        with self.toggled_optimizer(discriminator):
+            losses = self.discriminator_loss(batch, CodecOutput(*(value.detach() for value in out)))
+            discriminator.zero_grad()
+            self.manual_backward(torch.stack([*losses.values()]).sum())
+            discriminator.step()
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in {**terms, **losses}.items()}, prog_bar=True
+        )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One Adam for encoder and generator, one for the discriminator."""
+        discriminator = Adam(self.discriminator.parameters(), self.discriminator_learning_rate, self.betas)
+        return [self.codec_optimizer(), discriminator]

@@ -1,0 +1,200 @@
+"""What every codec shares: the path from image to image, and one judgement of it. Trains nothing."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.suite import MetricSuite
+from semcomp_pl.modules.checkpoint import start_from
+from semcomp_pl.modules.learning import Schedule, ScheduledModule
+from semcomp_pl.modules.segmentation import Segmentation
+from semcomp_pl.nets.blocks import Norm
+from semcomp_pl.nets.encoder import make_encoder
+from semcomp_pl.nets.generator import make_generator
+from semcomp_pl.nets.quantizer import Gradient, Quantizer
+from semcomp_pl.nets.trunk import Trunk, TrunkShape, Upsampling
+from semcomp_pl.types import Batch, CodecOutput
+
+
+class CodecModule(ScheduledModule):
+    """An encoder, a quantiser and a generator.
+
+        x --E--> latent --Q--> symbols --> centres --G--> x̂
+
+    Args:
+        filters: Width F of the finest stage of encoder and generator.
+        blocks: Residual blocks N of the generator.
+        channels: Channels C of the latent.
+        levels: Quantisation levels L.
+        downsamplings: Halvings d between image and latent.
+        trunk: `fast` (space-to-depth entrance, pixel-shuffle exit) or `paper` (Agustsson et al.).
+        norm: `channel` (independent of the image size) or `instance` (paper).
+        upsampling: Of the paper trunk's generator: `resize` + convolution or `transposed` convolution (paper).
+        quantizer_gradient: `soft` assignment or `straight_through`.
+        learning_rate: Of encoder and generator (Adam).
+        betas: Of every Adam.
+        schedule: Of every learning rate, over `max_epochs`.
+        gradient_clip: Largest gradient norm of a step; 0 for no clipping.
+        num_classes: Classes K of the label maps; the data module sets it.
+        init_from: Checkpoint of any codec of the suite whose encoder and generator to start from; read when
+            fitting only.
+        judge: Checkpoint of a segmenter; adds mIoU to validation and test.
+
+    Raises:
+        SemcompError: numbers from which no network can be built.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        filters: int = 64,
+        blocks: int = 3,
+        channels: int = 8,
+        levels: int = 5,
+        downsamplings: int = 4,
+        trunk: Trunk = "fast",
+        norm: Norm = "channel",
+        upsampling: Upsampling = "resize",
+        quantizer_gradient: Gradient = "soft",
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        schedule: Schedule = "cosine",
+        gradient_clip: float = 1.0,
+        num_classes: int = 0,
+        init_from: str | None = None,
+        judge: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.learning_rate, self.betas = learning_rate, betas
+        self.schedule, self.gradient_clip = schedule, gradient_clip
+        self.num_classes, self.channels, self.downsamplings = num_classes, channels, downsamplings
+        self.init_from, self.judge_path = init_from, judge
+        shape = TrunkShape(
+            filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels()
+        )
+        self.encoder = make_encoder(shape)
+        self.quantizer = Quantizer(levels, quantizer_gradient)
+        self.generator = make_generator(shape)
+        self.register_buffer("mean", torch.full((3,), 0.5))
+        self.register_buffer("std", torch.full((3,), 0.25))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def side_channels(self) -> int:
+        """Channels of the one-hot label map that encoder and generator see; 0 for none."""
+        return 0
+
+    def side_information(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """What the encoder and what the generator see beside the image, each (B, K, H', W') or None."""
+        return None, None
+
+    def side_bits(self, cells: int) -> float:
+        """Most bits that the side information costs on a latent grid of `cells`."""
+        return 0.0
+
+    def rivals(self) -> list[bytes]:
+        """Fingerprints of the segmenters that may not judge this model: it was trained against them."""
+        return []
+
+    def forward(self, batch: Batch) -> CodecOutput:
+        """Code and decode a batch of images of any size.
+
+        Raises:
+            SemcompError: the model needs label maps and the batch has none.
+        """
+        image = batch["image"]
+        encoder_side, generator_side = self.side_information(batch)
+        padded = F.pad(image, self.padding(image), "replicate").contiguous(memory_format=torch.channels_last)
+        normalised = (padded - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
+        latent = self.encoder(normalised, encoder_side)
+        quantized, symbols = self.quantizer(latent)
+        reconstruction = self.generator(quantized, generator_side)
+        return CodecOutput(reconstruction[..., : image.shape[-2], : image.shape[-1]], latent, symbols)
+
+    def padding(self, image: Tensor) -> tuple[int, int, int, int]:
+        """Pixels to add (left, right, top, bottom) so that both sides divide by 2^d."""
+        step = 2**self.downsamplings
+        return 0, -image.shape[-1] % step, 0, -image.shape[-2] % step
+
+    def bpp_bound(self, height: int, width: int) -> float:
+        """Bits per pixel without entropy model: H/2^d * W/2^d * C * log2 L plus the side information's bound."""
+        step = 2**self.downsamplings
+        cells = math.ceil(height / step) * math.ceil(width / step)
+        bits = self.quantizer.bound_bits(cells * self.channels) + self.side_bits(cells)
+        return bits / (height * width)
+
+    def setup(self, stage: str) -> None:
+        """Take the training split's statistics or another model's weights, and call in the judge."""
+        if stage == "fit":
+            if self.init_from is not None:
+                start_from(self, self.init_from)
+            else:
+                mean, std = self.trainer.datamodule.statistics()  # type: ignore[attr-defined]
+                self.mean.copy_(torch.tensor(mean))
+                self.std.copy_(torch.tensor(std))
+        judge = None if self.judge_path is None else Segmentation.from_file(self.judge_path)
+        if judge is not None and judge.fingerprint() in self.rivals():
+            raise SemcompError(
+                f"{self.judge_path}: this segmenter was part of the model's training and may not judge it; "
+                "give another one with --model.judge, or --model.judge=null"
+            )
+        self.suite = MetricSuite(self.num_classes or None, judge)
+
+    def codec_optimizer(self) -> Optimizer:
+        """Adam on encoder and generator."""
+        parameters = [*self.encoder.parameters(), *self.generator.parameters()]
+        return Adam(parameters, self.learning_rate, self.betas)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the metrics."""
+        self._judge(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the metrics."""
+        self._judge(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Reconstructions (B, 3, H, W) in [0, 1]."""
+        return self.evaluate(batch).reconstruction
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/...` over every image of the split."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log `test/...` over every image of the split."""
+        self._log_metrics("test")
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> CodecOutput:
+        """The model's output in float32, whatever the precision of training: bf16 moves half of all pixels."""
+        with torch.autocast(self.device.type, enabled=False):
+            output: CodecOutput = self(batch)
+        return output
+
+    def _judge(self, batch: Batch) -> None:
+        image = batch["image"]
+        reconstruction = self.evaluate(batch).reconstruction
+        self.suite.update(
+            reconstruction,
+            image,
+            bpp={"bpp_bound": self.bpp_bound(*image.shape[-2:])},
+            label=batch.get("label"),
+        )
+
+    def _log_metrics(self, split: str) -> None:
+        self.log_dict(
+            {f"{split}/{name}": value for name, value in self.suite.compute().items()}, prog_bar=True
+        )
+        self.suite.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write the class beside the numbers, so that a checkpoint says what it is."""
+        checkpoint["model"] = type(self).__name__

@@ -1,0 +1,50 @@
+"""PlainGAN: Agustsson et al.'s generative compression (GC)."""
+
+from torch import Tensor
+
+from semcomp_pl import losses
+from semcomp_pl.modules.adversarial import AdversarialCodec
+from semcomp_pl.types import Batch, CodecOutput
+
+
+class PlainGAN(AdversarialCodec):
+    """min E, G: E[(D(x̂) - 1)²] + λ d(x, x̂) + w FM(x, x̂);  min D: ½ (E[(D(x) - 1)²] + E[D(x̂)²]).
+
+        x --E--> latent --Q--> symbols --> centres --G--> x̂
+        x, x̂ --D--> scores
+
+    d is the mean squared error on images scaled to [-1, 1], FM the feature matching distance under D.
+
+    Source: Agustsson et al., ICCV 2019, https://arxiv.org/abs/1804.02958, equation 6.
+
+    Args:
+        distortion_weight: λ.
+        feature_matching_weight: w; 0 is the loss without feature matching.
+        kwargs: As for `AdversarialCodec`.
+    """
+
+    def __init__(
+        self, distortion_weight: float = 10.0, feature_matching_weight: float = 10.0, **kwargs: object
+    ) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.distortion_weight, self.feature_matching_weight = distortion_weight, feature_matching_weight
+
+    def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+        """Adversarial term, distortion and feature matching, weighted."""
+        image, reconstruction = batch["image"], out.reconstruction
+        fake = self.judge_realism(reconstruction, batch)
+        terms = {
+            "adversarial": losses.least_squares_generator(fake),
+            "distortion": self.distortion_weight * losses.mse_distortion(reconstruction, image),
+        }
+        if self.feature_matching_weight:
+            real = self.judge_realism(image, batch)
+            terms["feature_matching"] = self.feature_matching_weight * losses.feature_matching(fake, real)
+        return terms
+
+    def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+        """The halves on originals and on reconstructions, each halved."""
+        real, fake = losses.least_squares_discriminator(
+            self.judge_realism(batch["image"], batch), self.judge_realism(out.reconstruction, batch)
+        )
+        return {"discriminator_real": real / 2, "discriminator_fake": fake / 2}

@@ -1,0 +1,37 @@
+"""Label maps as networks see them."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.types import Batch
+
+IGNORE = 255
+
+
+def one_hot(label: Tensor, num_classes: int) -> Tensor:
+    """Label map (B, H, W) of ids 0..K-1 or 255 to floats (B, K, H, W); ignored pixels are all-zero."""
+    known = label.where(label != IGNORE, num_classes)
+    return F.one_hot(known, num_classes + 1)[..., :num_classes].permute(0, 3, 1, 2).float()
+
+
+def majority(label: Tensor, num_classes: int, step: int) -> Tensor:
+    """Commonest id, 255 counting as one, of each step x step cell: (B, H, W) to (B, H/step, W/step).
+
+    Sides must divide by `step`; of equally common ids the smallest is taken.
+    """
+    known = label.where(label != IGNORE, num_classes)
+    votes = F.avg_pool2d(F.one_hot(known, num_classes + 1).permute(0, 3, 1, 2).float(), step)
+    winner = votes.argmax(1)
+    return winner.where(winner != num_classes, IGNORE)
+
+
+def labels_of(batch: Batch, model: str) -> Tensor:
+    """The batch's label maps.
+
+    Raises:
+        SemcompError: the data have none.
+    """
+    if "label" not in batch:
+        raise SemcompError(f"{model} needs label maps, the data have none; choose data with labels")
+    return batch["label"]

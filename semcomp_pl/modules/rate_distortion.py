@@ -1,0 +1,27 @@
+"""The baseline: distortion alone."""
+
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from semcomp_pl.losses import mse_distortion
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.types import Batch
+
+
+class RateDistortion(CodecModule):
+    """min E, G: d(x, x̂), at the rate that the shape of the latent allows.
+
+        x --E--> latent --Q--> symbols --> centres --G--> x̂
+
+    d is the mean squared error on images scaled to [-1, 1]. The warm start of every GAN of the suite.
+    """
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step on the distortion."""
+        loss = mse_distortion(self(batch).reconstruction, batch["image"])
+        self.log("train/distortion", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam on encoder and generator."""
+        return self.codec_optimizer()

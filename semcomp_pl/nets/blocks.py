@@ -1,0 +1,91 @@
+"""Building blocks that encoders, generators and discriminators share."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["channel", "instance"]
+
+
+class ChannelNorm(nn.Module):
+    """Normalise each position over its channels: what it does depends on no image size.
+
+    Source: Ba et al., https://arxiv.org/abs/1607.06450; for codecs Mentzer et al.,
+    https://arxiv.org/abs/2006.09965, section 3.2.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same; free of copies when `x` is in channels_last memory format."""
+        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def make_norm(kind: Norm, channels: int) -> nn.Module:
+    """Channel normalisation, or instance normalisation without affine part as in pix2pixHD."""
+    return ChannelNorm(channels) if kind == "channel" else nn.InstanceNorm2d(channels)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, normalisation, ReLU: `c7s1-k`, `c3s1-k` and `dk` of the pix2pixHD notation."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, norm: Norm, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect"),
+            make_norm(norm, outputs),
+            nn.ReLU(),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """`Rk`: two 3x3 convolutions with normalisation, added to the input.
+
+    Source: pix2pixHD, https://arxiv.org/abs/1711.11585, appendix.
+    """
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.body = nn.Sequential(ConvBlock(channels, channels, 3, norm), second, make_norm(norm, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        return x + self.body(x)
+
+
+class PreNormBlock(nn.Module):
+    """Normalisation, 3x3 convolution, ReLU, 3x3 convolution, added to the input: the fast trunk's block.
+
+    The sum stays unnormalised, so that brightness and colour travel through the trunk unharmed.
+    """
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            make_norm(norm, channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        return x + self.body(x)
+
+
+def upsample_block(
+    inputs: int, outputs: int, norm: Norm, upsampling: Literal["resize", "transposed"]
+) -> nn.Module:
+    """`uk`: twice the size, by a fractional-strided convolution (paper) or by resize + convolution."""
+    if upsampling == "resize":  # leaves no checkerboard: https://distill.pub/2016/deconv-checkerboard
+        return nn.Sequential(nn.Upsample(scale_factor=2), ConvBlock(inputs, outputs, 3, norm))
+    transposed = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+    return nn.Sequential(transposed, make_norm(norm, outputs), nn.ReLU())
+
+
+def resize_to(side: Tensor, like: Tensor) -> Tensor:
+    """Side information (B, K, H', W') averaged down to the grid of `like` (B, C, H, W)."""
+    return F.adaptive_avg_pool2d(side, like.shape[-2:])

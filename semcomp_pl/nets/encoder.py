@@ -1,0 +1,56 @@
+"""Encoders E: image to latent."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from semcomp_pl.nets.blocks import ConvBlock, PreNormBlock, resize_to
+from semcomp_pl.nets.trunk import TrunkShape
+
+
+class Encoder(nn.Module):
+    """An entrance, where the label map joins, and a body down to the latent.
+
+    The bottleneck has neither normalisation nor activation: every quantisation centre stays within reach.
+    """
+
+    def __init__(self, entrance: nn.Module, body: nn.Module) -> None:
+        super().__init__()
+        self.entrance, self.body = entrance, body
+
+    def forward(self, image: Tensor, side: Tensor | None = None) -> Tensor:
+        """Normalised image (B, 3, H, W) and label map (B, K, H, W) to the latent (B, C, H/2^d, W/2^d)."""
+        x = self.entrance(image)
+        if side is not None:
+            x = torch.cat([x, resize_to(side, x)], 1)
+        latent: Tensor = self.body(x)
+        return latent
+
+
+def make_encoder(shape: TrunkShape) -> Encoder:
+    """The encoder of a trunk."""
+    return _paper(shape) if shape.trunk == "paper" else _fast(shape)
+
+
+def _paper(shape: TrunkShape) -> Encoder:
+    """`c7s1-F, d2F, ..., d(2^d F), c3s1-C`; with F = 60, d = 4: c7s1-60,d120,d240,d480,d960,c3s1-C.
+
+    Source: Agustsson et al., https://arxiv.org/abs/1804.02958, appendix.
+    """
+    widths = shape.widths
+    layers: list[nn.Module] = [ConvBlock(3 + shape.side_channels, widths[0], 7, shape.norm)]
+    layers += [ConvBlock(a, b, 3, shape.norm, stride=2) for a, b in itertools.pairwise(widths)]
+    bottleneck = nn.Conv2d(widths[-1], shape.channels, 3, padding=1, padding_mode="reflect")
+    return Encoder(nn.Identity(), nn.Sequential(*layers, bottleneck))
+
+
+def _fast(shape: TrunkShape) -> Encoder:
+    """Space-to-depth by 4, then one residual block a stage, each half the size of the one before."""
+    widths = shape.widths
+    layers: list[nn.Module] = [nn.Conv2d(48 + shape.side_channels, widths[0], 3, padding=1)]
+    layers.append(PreNormBlock(widths[0], shape.norm))
+    for a, b in itertools.pairwise(widths):
+        layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), PreNormBlock(b, shape.norm)]
+    bottleneck = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
+    return Encoder(nn.PixelUnshuffle(4), nn.Sequential(*layers, bottleneck))

@@ -1,0 +1,63 @@
+"""Where configs are and where runs go."""
+
+import os
+import re
+from pathlib import Path
+
+from semcomp_pl.errors import SemcompError
+
+_PACKAGE = Path(__file__).parent
+RUN_VARIABLE = "SEMCOMP_RUN"
+
+
+def configs_root() -> Path:
+    """The configs of an installed wheel, or of a clone."""
+    installed = _PACKAGE / "configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+
+
+def resolve_config(path: str) -> str:
+    """`path` itself, or the shipped file that `configs/...` names where no such file is here."""
+    parts = Path(path).parts
+    if parts[:1] == ("configs",) and not Path(path).exists():
+        shipped = configs_root().joinpath(*parts[1:])
+        if shipped.is_file():
+            return str(shipped)
+    return path
+
+
+def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
+    """Make the directory of a new run; of many processes that ask at once, each gets its own.
+
+    A run's own subprocesses (DDP) find it in the environment and share it.
+
+    Raises:
+        SemcompError: a run of this `explicit` name is there already.
+    """
+    if RUN_VARIABLE in os.environ:
+        return Path(os.environ[RUN_VARIABLE])
+    root.mkdir(parents=True, exist_ok=True)
+    candidates = [name] if explicit else [name, *(f"{name}-{n}" for n in range(2, 10_000))]
+    for candidate in candidates:
+        run = root / candidate
+        try:
+            run.mkdir()
+        except FileExistsError:
+            continue
+        os.environ[RUN_VARIABLE] = str(run)
+        return run
+    raise SemcompError(
+        f"{root / name}: this run exists; choose another --name, resume it with --ckpt_path=last, or delete it"
+    )
+
+
+def run_of_checkpoint(checkpoint: str) -> Path | None:
+    """The run that `RUN/checkpoints/NAME.ckpt` belongs to."""
+    directory = Path(checkpoint).parent
+    return directory.parent if directory.name == "checkpoints" else None
+
+
+def snake_case(class_path: str) -> str:
+    """`semcomp_pl.modules.PlainGAN` -> `plain_gan`."""
+    name = class_path.rpartition(".")[2]
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,32 @@
+"""Shapes and ranges of what travels through the suite, written once."""
+
+from typing import NamedTuple, TypedDict
+
+from torch import Tensor
+
+
+class Batch(TypedDict, total=False):
+    """One batch of the data module.
+
+    `label` and `instance` are there only where the data set has them.
+    """
+
+    image: Tensor
+    """Float (B, 3, H, W), RGB, range [0, 1]."""
+    label: Tensor
+    """Long (B, H, W), train ids 0..K-1, 255 = ignore."""
+    instance: Tensor
+    """Long (B, H, W), 0 = no instance."""
+    name: list[str]
+    """B names, unique within the split."""
+
+
+class CodecOutput(NamedTuple):
+    """What a codec makes of a batch of images."""
+
+    reconstruction: Tensor
+    """Float (B, 3, H, W), RGB, range [0, 1]."""
+    latent: Tensor
+    """Float (B, C, H/2^d, W/2^d), as the encoder left it."""
+    symbols: Tensor
+    """Long (B, C, H/2^d, W/2^d), indices 0..L-1 of the quantisation centres."""
