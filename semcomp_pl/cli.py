@@ -5,18 +5,20 @@ from pathlib import Path
 
 from semcomp_pl import __version__
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.paths import resolve_config
+from semcomp_pl.paths import is_export, resolve_config
 
 USAGE = """usage: semcomp COMMAND ...
 
 Semantic image compression below 0.1 bit per pixel: train, test and compare.
 
   fit        train a model:   semcomp fit --config configs/data/streets.yaml --config configs/model/plain_gan.yaml
+             or go on with one:              semcomp fit runs/plain_gan --trainer.max_epochs=200
   validate   measure it on the validation split
   test       measure it on the test split:   semcomp test runs/plain_gan
+             an exported model:              semcomp test weights/NAME --config configs/data/streets.yaml
   predict    write its reconstructions:      semcomp predict runs/plain_gan
   export     half-precision weights and JSON for others:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
-  demo       all of it on procedural street scenes, in minutes
+  demo       all of it on procedural street scenes, in minutes:   semcomp demo --output demo
 
   semcomp COMMAND --help     every option of a command
   semcomp --version
@@ -34,31 +36,58 @@ def main(args: list[str] | None = None) -> int:
         print(f"semcomp_pl {__version__}")
         return 0
     try:
-        return _run(args[0], args[1:])
+        _run(args[0], args[1:])
     except SemcompError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
 
 
-def _run(command: str, args: list[str]) -> int:
+def _run(command: str, args: list[str]) -> None:
     if command in TRAINING:
+        args = _run_arguments(command, args)
         from semcomp_pl.training import main as training
 
-        training([command, *_run_arguments(args)])
-        return 0
-    raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
+        training([command, *args])
+    elif command == "export":
+        _export(args)
+    elif command == "demo":
+        from semcomp_pl.demo import main as demo
+
+        demo(args)
+    else:
+        raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
 
 
-def _run_arguments(args: list[str]) -> list[str]:
-    """A leading run directory stands for its config and its best checkpoint; configs/ are found anywhere."""
+def _run_arguments(command: str, args: list[str]) -> list[str]:
+    """A leading run (or export) stands for its config and its checkpoint; configs/ are found anywhere."""
+    for arg in args:
+        if arg.endswith("=None"):
+            raise SemcompError(
+                f"{arg}: W&B writes a sweep's null as the text None; give a number, or leave the parameter out"
+            )
     if args and not args[0].startswith("-"):
-        run, rest = Path(args[0]), args[1:]
-        if not (run / "config.yaml").is_file():
-            raise SemcompError(f"{run}: not the directory of a run, expected a config.yaml in it")
-        best = (
-            []
-            if any(a.startswith("--ckpt_path") for a in rest)
-            else ["--ckpt_path", str(run / "checkpoints/best.ckpt")]
-        )
-        args = ["--config", str(run / "config.yaml"), *best, *rest]
-    return [resolve_config(a) for a in args]
+        args = [*_directory_arguments(command, Path(args[0])), *args[1:]]
+    flags = (arg.rpartition("=") for arg in args)
+    return [flag + equals + resolve_config(path) for flag, equals, path in flags]
+
+
+def _directory_arguments(command: str, directory: Path) -> list[str]:
+    if is_export(directory):
+        from semcomp_pl.training import export_arguments
+
+        return export_arguments(directory)
+    if not (directory / "config.yaml").is_file():
+        raise SemcompError(f"{directory}: neither the directory of a run (config.yaml) nor an export (manifest.json)")
+    parent, name = directory.resolve().parent, directory.resolve().name
+    checkpoint = "last" if command == "fit" else "best"
+    where = ["--runs", str(parent), "--name", name, "--ckpt_path", checkpoint]
+    return ["--config", str(directory / "config.yaml"), *where]
+
+
+def _export(args: list[str]) -> None:
+    if len(args) != 2 or args[0].startswith("-"):
+        raise SemcompError(f"semcomp export takes two arguments, CKPT and DIR; {len(args)} found")
+    from semcomp_pl.modules.bundle import export
+
+    print(f"exported {args[0]} to {export(*args)}")

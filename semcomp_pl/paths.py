@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
@@ -29,7 +30,7 @@ def resolve_config(path: str) -> str:
 def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
     """Make the directory of a new run; of many processes that ask at once, each gets its own.
 
-    A run's own subprocesses (DDP) find it in the environment and share it.
+    A run's own subprocesses (DDP) find it in the environment and share it, until `release_run`.
 
     Raises:
         SemcompError: a run of this `explicit` name is there already.
@@ -47,14 +48,43 @@ def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
         os.environ[RUN_VARIABLE] = str(run)
         return run
     raise SemcompError(
-        f"{root / name}: this run exists; choose another --name, resume it with --ckpt_path=last, or delete it"
+        f"{root / name}: this run exists; choose another --name, resume it with semcomp fit {root / name}, or delete it"
     )
+
+
+def release_run() -> None:
+    """Forget the claim, and the directory where nothing was trained: the next attempt may have its name."""
+    run = os.environ.pop(RUN_VARIABLE, None)
+    if run is not None and not any((Path(run) / name).exists() for name in ("checkpoints", "metrics.csv")):
+        shutil.rmtree(run, ignore_errors=True)
 
 
 def run_of_checkpoint(checkpoint: str) -> Path | None:
     """The run that `RUN/checkpoints/NAME.ckpt` belongs to."""
     directory = Path(checkpoint).parent
     return directory.parent if directory.name == "checkpoints" else None
+
+
+def is_export(path: str | Path) -> bool:
+    """Whether `path` is a directory that `semcomp export` wrote."""
+    return (Path(path) / "manifest.json").is_file()
+
+
+def find_checkpoint(given: str, run: Path) -> Path:
+    """The file (or export) behind `--ckpt_path`: `last` and `best` are those of `run`.
+
+    Raises:
+        SemcompError: it is not there, or a directory that is no export.
+    """
+    path = run / "checkpoints" / f"{given}.ckpt" if given in {"last", "best"} else Path(given)
+    if path.is_file() or is_export(path):
+        return path
+    if path.is_dir():
+        raise SemcompError(f"{path}: a directory found, expected a .ckpt file or an export with its manifest.json")
+    raise SemcompError(
+        f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was fitted "
+        "(semcomp COMMAND runs/NAME) or --ckpt_path=FILE"
+    )
 
 
 def snake_case(class_path: str) -> str:

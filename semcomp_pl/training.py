@@ -1,5 +1,8 @@
 """fit, validate, test and predict: LightningCLI, each run in a directory of its own."""
 
+import json
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +11,19 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from semcomp_pl.callbacks import PredictionWriter, SaveRunConfig, SampleGrid
+from semcomp_pl.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.paths import claim_run, run_of_checkpoint, snake_case
+from semcomp_pl.history import RunHistory
+from semcomp_pl.modules.checkpoint import load_strictly, read_saved
+from semcomp_pl.modules.loading import class_of
+from semcomp_pl.parser import Parser
+from semcomp_pl.paths import claim_run, find_checkpoint, is_export, release_run, run_of_checkpoint, snake_case
+
+PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
 
 class SemcompCLI(LightningCLI):
@@ -24,47 +34,71 @@ class SemcompCLI(LightningCLI):
     """
 
     run: Path
+    checkpoint: Path | None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What belongs to a run and to neither trainer, model nor data."""
-        parser.add_argument(
-            "--name", type=str | None, default=None, help="Name of the run; the model's by default."
-        )
+        parser.add_argument("--name", type=str | None, default=None, help="Name of the run; the model's by default.")
         parser.add_argument("--runs", type=str, default="runs", help="Directory of all runs.")
         parser.add_argument(
             "--monitor", type=str | None, default="val/psnr", help="What the best checkpoint has most of."
         )
-        parser.add_argument(
-            "--ema_decay", type=float, default=0.999, help="Decay a step of the averaged weights."
-        )
+        parser.add_argument("--ema_decay", type=float, default=0.999, help="Decay a step of the averaged weights.")
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Lightning's own warns whenever `args` is given."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning's own lets the checkpoint's arguments override flags such as `--model.judge`."""
 
     def before_instantiate_classes(self) -> None:
         """Settle the run's directory and the checkpoint before anything is built."""
         config = self.config[self.subcommand]
+        if config.trainer.precision not in PRECISIONS:
+            raise SemcompError(
+                f"precision={config.trainer.precision} found, expected 32-true or bf16-mixed: float16 needs its "
+                "gradients scaled, which two optimisers with clipping do not survive"
+            )
+        self._find_run(config)
+        # An export is loaded by `after_instantiate_classes`; Lightning loads checkpoints.
+        export = self.checkpoint is None or self.checkpoint.is_dir()
+        config.ckpt_path = None if export else str(self.checkpoint)
         config.weights_only = True
-        checkpoint = config.ckpt_path
-        root, model = Path(config.runs), snake_case(config.model.class_path)
-        named = root / (config.name or model)
-        if self.subcommand == "fit" and checkpoint is None:
-            self.run = claim_run(root, named.name, explicit=config.name is not None)
-        else:
-            self.run = (
-                named if checkpoint in {None, "last", "best"} else run_of_checkpoint(checkpoint) or named
-            )
-        if checkpoint in {"last", "best"}:
-            config.ckpt_path = str(self.run / "checkpoints" / f"{checkpoint}.ckpt")
-        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise SemcompError(
-                f"no checkpoint to resume or to load: {config.ckpt_path} is not there; fit the model first"
-            )
-        if self.subcommand != "fit" and config.ckpt_path is None:
-            raise SemcompError(
-                f"no checkpoint to {self.subcommand}; name the run (semcomp {self.subcommand} runs/NAME) or --ckpt_path FILE"
-            )
         for logger in _as_list(config.trainer.logger):
             if logger.class_path.endswith("WandbLogger"):
                 logger.init_args.update(save_dir=str(self.run), name=logger.init_args.name or self.run.name)
+
+    def _find_run(self, config: Any) -> None:
+        """Set `checkpoint`, and `run`: a new one, the checkpoint's, or for an export one of its name."""
+        root, name = Path(config.runs), config.name or snake_case(config.model.class_path)
+        self.checkpoint = None if config.ckpt_path is None else find_checkpoint(config.ckpt_path, root / name)
+        if self.checkpoint is None:
+            if self.subcommand != "fit":
+                raise SemcompError(
+                    f"no checkpoint to {self.subcommand}; name the run (semcomp {self.subcommand} {root / name}) or "
+                    "--ckpt_path=FILE"
+                )
+            self.run = claim_run(root, name, explicit=config.name is not None)
+        elif self.checkpoint.is_dir():
+            if self.subcommand == "fit":
+                raise SemcompError(
+                    f"{self.checkpoint}: an export cannot be resumed, it holds no optimiser; start a new run from it "
+                    "with --model.init_from"
+                )
+            self.run = root / (config.name or self.checkpoint.resolve().name)
+        else:
+            self.run = run_of_checkpoint(str(self.checkpoint)) or root / name
+
+    def after_instantiate_classes(self) -> None:
+        """Load the checkpoint or export: here what does not fit is said in short."""
+        if self.checkpoint is None:
+            return
+        saved, own = read_saved(self.checkpoint), type(self.model).__name__
+        if saved.model != own:
+            raise SemcompError(f"{self.checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
+        load_strictly(self.model, saved, self.checkpoint)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with the run's logger and callbacks."""
@@ -72,14 +106,20 @@ class SemcompCLI(LightningCLI):
         given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
         return super().instantiate_trainer(
             default_root_dir=str(self.run),
-            logger=[self._csv_logger(), *given],
+            logger=[self._history(config.trainer.max_epochs), *given],
             callbacks=[*_as_list(config.trainer.callbacks), *self._callbacks(config)],
             **kwargs,
         )
 
-    def _csv_logger(self) -> CSVLogger:
-        where = self.run if self.subcommand == "fit" else self.run / self.subcommand
-        return CSVLogger(where.parent, where.name, version="")
+    def _history(self, max_epochs: int | None) -> RunHistory:
+        if self.subcommand != "fit":
+            return RunHistory(self.run / str(self.subcommand))
+        done = 0 if self.checkpoint is None else _epochs_done(self.checkpoint)
+        if max_epochs is not None and 0 < max_epochs <= done:
+            raise SemcompError(
+                f"{self.run}: finished, {done} epochs done with max_epochs={max_epochs}; --trainer.max_epochs=N goes on"
+            )
+        return RunHistory(self.run, done)
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
         callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [RichProgressBar()]
@@ -103,10 +143,31 @@ class SemcompCLI(LightningCLI):
         ]
 
 
+def _epochs_done(checkpoint: Path) -> int:
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return int(content["epoch"]) + 1
+    except Exception:
+        return 0
+
+
 def _as_list(value: Any) -> list[Any]:
     if value is None or isinstance(value, bool):
         return []
     return list(value) if isinstance(value, list) else [value]
+
+
+def export_arguments(directory: Path) -> list[str]:
+    """Flags that name the model of an export and its weights.
+
+    Raises:
+        SemcompError: damaged, or a class that is not the suite's.
+    """
+    saved = read_saved(directory)
+    model = class_of(saved, directory).__name__
+    arguments = {name: value for name, value in saved.hyper_parameters.items() if name != "num_classes"}
+    config = {"class_path": f"semcomp_pl.modules.{model}", "init_args": arguments}
+    return ["--model", json.dumps(config), "--ckpt_path", str(directory)]
 
 
 def main(args: list[str]) -> None:
@@ -116,14 +177,41 @@ def main(args: list[str]) -> None:
         SemcompError: data, configuration or checkpoint are not as they must be.
     """
     torch.set_float32_matmul_precision("high")
-    SemcompCLI(
-        LightningModule,
-        ImageDataModule,
-        subclass_mode_model=True,
-        save_config_callback=SaveRunConfig,
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        parser_kwargs={"prog": "semcomp"},
-        args=args,
-    )
+    _silence()
+    try:
+        SemcompCLI(
+            LightningModule,
+            ImageDataModule,
+            subclass_mode_model=True,
+            save_config_callback=SaveRunConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=Parser,
+            parser_kwargs={"prog": "semcomp"},
+            args=args,
+        )
+    except MisconfigurationException as error:
+        raise SemcompError(str(error)) from error
+    except ValueError as error:
+        if isinstance(error.__cause__, SemcompError):  # jsonargparse wraps what a model's constructor raises
+            raise error.__cause__ from None
+        raise
+    finally:
+        release_run()
+
+
+def _silence() -> None:
+    """Leave out what others say and no user can act on."""
+    for message in (
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning of torch
+        r"Be aware that when using `ckpt_path`, callbacks",  # averaging and checkpointing are for fitting
+        r"Checkpoint directory .* exists and is not empty",  # a resumed run's
+        r"The '\w+_dataloader' does not have many workers",  # validation reads the cache
+    ):
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()

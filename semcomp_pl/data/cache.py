@@ -1,17 +1,15 @@
 """Prepared images in one memory-mapped file each for images, labels and instances.
 
-Decoding a 2048x1024 PNG costs about a hundred times what reading its 256x128 version costs, so it is done
-once. A cache is a directory named by a hash of everything that changes its pixels; it appears by one rename,
-whole or not at all.
+Decoding a 2048x1024 PNG costs far more than reading its 256x128 version, so it is done once. A cache is a
+directory named by a hash of everything that changes its pixels; it appears by one rename, whole or not at all.
 """
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +18,6 @@ from typing import Any, Literal
 import numpy as np
 import PIL
 from filelock import FileLock
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -28,10 +25,10 @@ from semcomp_pl.data.frame import Frame, prepare
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
 
-_FORMAT = 1  # raise it when the pixels of an unchanged file change
+_FORMAT = 2  # raise it when the files or the pixels of an unchanged image change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
 OnError = Literal["raise", "skip"]
-_Reader = Callable[[Sample], dict[str, NDArray[Any]] | str]
+_Prepared = dict[str, NDArray[Any]] | str
 
 
 class Store:
@@ -39,11 +36,13 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        index = json.loads((directory / "index.json").read_text())
-        self.names: list[str] = index["names"]
-        self.skipped: list[str] = index["skipped"]
-        self.rows: list[int] = index["rows"]
-        self.maps = {kind: np.load(directory / f"{kind}.npy", mmap_mode="r") for kind in index["kinds"]}
+        self._index = json.loads((directory / "index.json").read_text())
+        self.names: list[str] = self._index["names"]
+        self.skipped: list[str] = self._index["skipped"]
+        self.maps = {
+            kind: np.memmap(directory / kind, _DTYPES[kind], "r", shape=(len(self.names), *shape))
+            for kind, shape in self._index["shapes"].items()
+        }
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
         """Workers reopen the files: a pickled memory map would carry every pixel."""
@@ -54,21 +53,11 @@ class Store:
 
     def __getitem__(self, index: int) -> dict[str, NDArray[Any]]:
         """Arrays `image` (H, W, 3) and, where the data have them, `label` and `instance` (H, W)."""
-        return {kind: values[self.rows[index]] for kind, values in self.maps.items()}
+        return {kind: values[index] for kind, values in self.maps.items()}
 
     def statistics(self) -> tuple[list[float], list[float]]:
-        """Channel mean and standard deviation over all pixels, range [0, 1]; measured once and kept."""
-        file = self.directory / "statistics.json"
-        if not file.exists():
-            total, square = np.zeros(3), np.zeros(3)
-            for row in self.rows:
-                pixels = self.maps["image"][row].reshape(-1, 3) / 255.0
-                total, square = total + pixels.mean(0), square + (pixels**2).mean(0)
-            mean = total / len(self)
-            std = np.sqrt(np.maximum(square / len(self) - mean**2, 0))
-            _write_whole(file, json.dumps({"mean": mean.tolist(), "std": std.tolist()}))
-        found = json.loads(file.read_text())
-        return found["mean"], found["std"]
+        """Channel mean and standard deviation over all pixels, range [0, 1]."""
+        return self._index["mean"], self._index["std"]
 
 
 def build(
@@ -87,42 +76,44 @@ def build(
     Raises:
         SemcompError: the directory cannot be written, or a sample cannot be read (unless `on_error` is skip).
     """
-    key = cache_key(samples, source, frame)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(directory / f"{key}.lock"):
-            if not (directory / key).is_dir():
-                _build(samples, source, frame, directory / key, workers, on_error)
-    except PermissionError as error:
-        raise SemcompError(
-            f"cannot write the image cache to {directory} ({error.strerror}); choose another place with "
-            "--data.cache_dir"
-        ) from None
-    return Store(directory / key)
+    if not samples:
+        raise SemcompError(f"{source.root}: no image found, expected at least one; check --data.source.root")
+    target = directory / cache_key(samples, source, frame)
+    if not target.is_dir():  # else a read-only directory will do
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with FileLock(target.with_suffix(".lock")):
+                if not target.is_dir():
+                    _build(samples, partial(_read, source=source, frame=frame), target, workers, on_error)
+        except OSError as error:
+            raise SemcompError(
+                f"{directory}: cannot write the image cache ({error.strerror or error}); choose another place "
+                "with --data.cache_dir"
+            ) from None
+    store = Store(target)
+    if store.skipped and on_error == "raise":
+        raise SemcompError(store.skipped[0])
+    return store
 
 
 def cache_key(samples: Sequence[Sample], source: ImageSource, frame: Frame) -> str:
     """Hash of the frame, the source's mapping, and the name, size and modification time of every file."""
-    files = [
-        (sample.name, *((str(path), *_stamp(path)) for path in sample[1:] if path is not None))
-        for sample in samples
-    ]
-    content = [_FORMAT, PIL.__version__, frame, source.key(), files]
+    files = [[path and (str(path), *_stamp(path)) for path in sample[1:]] for sample in samples]
+    content = [_FORMAT, PIL.__version__, frame, source.key(), [sample.name for sample in samples], files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
-    except FileNotFoundError:
-        raise SemcompError(f"{path}: no such file; check the data root") from None
+    except OSError as error:
+        raise SemcompError(f"{path}: {error.strerror}; check --data.source.root") from None
     return status.st_size, status.st_mtime_ns
 
 
 def _build(
     samples: Sequence[Sample],
-    source: ImageSource,
-    frame: Frame,
+    read: Callable[[Sample], _Prepared],
     target: Path,
     workers: int,
     on_error: OnError,
@@ -131,55 +122,70 @@ def _build(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        kinds = ["image", *(kind for kind in ("label", "instance") if getattr(samples[0], kind) is not None)]
-        rows, skipped = _fill(
-            part, kinds, samples, partial(_read, source=source, frame=frame), workers, on_error
-        )
-        names = [samples[row].name for row in rows]
-        index = {"names": names, "rows": rows, "kinds": kinds, "skipped": skipped}
+        with _prepared(samples, read, workers) as results:
+            shown = track(results, "Preparing images", len(samples), transient=True)
+            index = _write(part, samples, shown, on_error)
         (part / "index.json").write_text(json.dumps(index))
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _fill(
-    part: Path, kinds: list[str], samples: Sequence[Sample], read: _Reader, workers: int, on_error: OnError
-) -> tuple[list[int], list[str]]:
-    """Write one row per sample; return the rows that hold an image, and the messages of those that do not."""
-    rows: list[int] = []
+@contextmanager
+def _prepared(
+    samples: Sequence[Sample], read: Callable[[Sample], _Prepared], workers: int
+) -> Iterator[Iterator[_Prepared]]:
+    """The samples, read in order; on an error, those still waiting are left unread."""
+    workers = min(workers, len(samples) // 32)  # a process takes seconds to start
+    if workers < 2:
+        yield map(read, samples)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))  # not forked: torch may have threads running
+    try:
+        yield pool.map(read, samples, chunksize=8)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], on_error: OnError) -> dict[str, Any]:
+    """Append every sample to the files of its kinds; return the index.
+
+    Appended, not mapped: on a full disk a write is an error, a store into a mapped page kills the process.
+    """
+    names: list[str] = []
     skipped: list[str] = []
-    maps: dict[str, NDArray[Any]] = {}
-    with ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else nullcontext() as pool:
-        results = pool.map(read, samples, chunksize=8) if pool else map(read, samples)
-        for row, result in enumerate(track(results, f"Caching {part.stem}", len(samples), transient=True)):
+    shapes: dict[str, tuple[int, ...]] = {}
+    counts = np.zeros((3, 256), np.int64)
+    with ExitStack() as files:
+        for sample, result in zip(samples, results, strict=True):
             if isinstance(result, str):
                 if on_error == "raise":
                     raise SemcompError(result)
                 skipped.append(result)
                 continue
-            for kind in kinds:
-                if kind not in maps:
-                    shape = (len(samples), *result[kind].shape)
-                    maps[kind] = open_memmap(part / f"{kind}.npy", "w+", _DTYPES[kind], shape)
-                maps[kind][row] = result[kind]
-            rows.append(row)
-    if not rows:
+            if not names:
+                shapes = {kind: values.shape for kind, values in result.items()}
+                out = {kind: files.enter_context((part / kind).open("wb")) for kind in result}
+            for kind, file in out.items():
+                file.write(np.ascontiguousarray(result[kind], _DTYPES[kind]).data)
+            counts += [np.bincount(channel, minlength=256) for channel in result["image"].reshape(-1, 3).T]
+            names.append(sample.name)
+    if not names:
         raise SemcompError(f"none of the {len(samples)} images can be read; the first error: {skipped[0]}")
-    for values in maps.values():
-        values.flush()
-    return rows, skipped
+    return {"names": names, "skipped": skipped, "shapes": shapes, **_moments(counts)}
 
 
-def _read(sample: Sample, source: ImageSource, frame: Frame) -> dict[str, NDArray[Any]] | str:
+def _moments(counts: NDArray[np.int64]) -> dict[str, list[float]]:
+    """Mean and standard deviation, in [0, 1], of channels whose 256 levels were counted."""
+    levels, total = np.arange(256) / 255, counts[0].sum()
+    mean = counts @ levels / total
+    variance = (counts * (levels - mean[:, None]) ** 2).sum(1) / total
+    return {"mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
+
+
+def _read(sample: Sample, source: ImageSource, frame: Frame) -> _Prepared:
     """The prepared sample, or the message of its error: exceptions would stop the whole pool."""
     try:
         return prepare(sample, source, frame)
     except SemcompError as error:
         return str(error)
-
-
-def _write_whole(file: Path, text: str) -> None:
-    part = file.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(file)

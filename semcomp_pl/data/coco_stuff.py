@@ -3,6 +3,7 @@
 Caesar et al., "COCO-Stuff: Thing and Stuff Classes in Context", CVPR 2018 (https://arxiv.org/abs/1612.03716).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,26 +18,26 @@ from semcomp_pl.data.source import IGNORE, ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
 
 # https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are one higher
-NAMES = tuple(
-    """
-    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, street sign,
-    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, hat,
-    backpack, umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite,
-    baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, plate, wine glass, cup, fork, knife,
-    spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch,
-    potted plant, bed, mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote, keyboard,
-    cell phone, microwave, oven, toaster, sink, refrigerator, blender, book, clock, vase, scissors, teddy bear,
-    hair drier, toothbrush, hair brush, banner, blanket, branch, bridge, building-other, bush, cabinet, cage,
-    cardboard, carpet, ceiling-other, ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff,
-    dirt, door-stuff, fence, floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower, fog, food-other,
-    fruit, furniture-other, grass, gravel, ground-other, hill, house, leaves, light, mat, metal, mirror-stuff, moss,
-    mountain, mud, napkin, net, paper, pavement, pillow, plant-other, plastic, platform, playingfield, railing,
-    railroad, river, road, rock, roof, rug, salad, sand, sea, shelf, sky-other, skyscraper, snow, solid-other, stairs,
-    stone, straw, structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick, wall-concrete,
-    wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other,
-    wood
-    """.replace("\n    ", " ").strip().split(", ")
-)
+_TEXT = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
+street sign, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear,
+zebra, giraffe, hat, backpack, umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis,
+snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket,
+bottle, plate, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli,
+carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed, mirror, dining table, window,
+desk, toilet, door, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink,
+refrigerator, blender, book, clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush,
+banner, blanket, branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet,
+ceiling-other, ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff, dirt,
+door-stuff, fence, floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower, fog,
+food-other, fruit, furniture-other, grass, gravel, ground-other, hill, house, leaves, light, mat,
+metal, mirror-stuff, moss, mountain, mud, napkin, net, paper, pavement, pillow, plant-other,
+plastic, platform, playingfield, railing, railroad, river, road, rock, roof, rug, salad, sand, sea,
+shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw, structural-other, table,
+tent, textile-other, towel, tree, vegetable, wall-brick, wall-concrete, wall-other, wall-panel,
+wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other, wood
+"""
+NAMES = tuple(name.strip() for name in _TEXT.split(","))
 THINGS = 91
 # COCO's classes that nobody ever annotated: no pixel of either release has them
 ABSENT = frozenset(
@@ -50,6 +51,9 @@ ABSENT = frozenset(
 class _CocoStuff(ImageSource):
     """The taxonomy: 91 things, 91 stuff classes, 11 of the things never seen."""
 
+    first, unlabeled = 0, IGNORE
+    """The id of a person and that of no class, as the release's files have them."""
+
     def __init__(self, root: str, contiguous: bool) -> None:
         self.root = Path(root)
         self.ids = [i for i, name in enumerate(NAMES) if not (contiguous and name in ABSENT)]
@@ -57,8 +61,8 @@ class _CocoStuff(ImageSource):
 
     @property
     def train_ids(self) -> Mapping[int, int]:
-        """Ids 0..181 to the position among the classes, 255 to itself."""
-        return {**{i: position for position, i in enumerate(self.ids)}, IGNORE: IGNORE}
+        """The release's ids to positions among the classes, unlabelled to 255."""
+        return {self.unlabeled: IGNORE, **{self.first + i: n for n, i in enumerate(self.ids)}}
 
 
 class CocoStuff10k(_CocoStuff):
@@ -75,13 +79,10 @@ class CocoStuff10k(_CocoStuff):
         contiguous: Number the 171 classes that occur; otherwise all 182.
     """
 
+    first, unlabeled = 1, 0
+
     def __init__(self, root: str = "data/coco_stuff_10k", contiguous: bool = True) -> None:
         super().__init__(root, contiguous)
-
-    @property
-    def train_ids(self) -> Mapping[int, int]:
-        """Ids 1..182 to the position among the classes, 0 to 255."""
-        return {0: IGNORE, **{i + 1: position for position, i in enumerate(self.ids)}}
 
     def samples(self, split: Split) -> list[Sample]:
         """Images in the order of the official list."""
@@ -103,9 +104,9 @@ class CocoStuff10k(_CocoStuff):
             names = file.read_text().split()
         except OSError as error:
             raise SemcompError(f"{file}: {error.strerror}; check --data.source.root") from None
-        twice = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice or not names:
-            raise SemcompError(f"{file}: {some(twice)} names twice among {len(names)}; fetch the file again")
+            raise SemcompError(f"{file}: {len(names)} names, {some(twice)} of them twice; fetch the file again")
         return names
 
     def read_ids(self, path: Path) -> NDArray[Any]:
@@ -168,7 +169,5 @@ class CocoStuff164k(_CocoStuff):
         things = self.read_ids(sample.label) < THINGS
         ids = read_index_map(sample.instance)
         if ids.shape != things.shape:
-            raise SemcompError(
-                f"{sample.instance}: a map of another size than {sample.label} found; write it again"
-            )
+            raise SemcompError(f"{sample.instance}: a map of another size than {sample.label} found; write it again")
         return np.where(things, ids + 1, 0).astype(np.uint16)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -13,7 +14,7 @@ from torchvision.transforms import v2
 from semcomp_pl.data import cache
 from semcomp_pl.data.frame import Frame
 from semcomp_pl.data.source import ImageSource, Split
-from semcomp_pl.errors import SemcompError
+from semcomp_pl.errors import SemcompError, SemcompWarning
 
 
 class ImageDataModule(LightningDataModule):
@@ -87,12 +88,11 @@ class ImageDataModule(LightningDataModule):
             samples = [sample._replace(instance=None) for sample in samples]
         frame = self.train_size if split == "train" else self.size
         directory = self.cache_dir or self.source.root / ".semcomp_cache"
-        store = cache.build(
-            samples, self.source, frame, directory, workers=self.num_workers, on_error=self.on_error
-        )
-        if store.skipped and self.trainer is not None:
-            self.trainer.print(
-                f"{split}: {len(store.skipped)} unreadable files left out, first: {store.skipped[0]}"
+        store = cache.build(samples, self.source, frame, directory, workers=self.num_workers, on_error=self.on_error)
+        if store.skipped:
+            rank_zero_warn(
+                f"{split}: {len(store.skipped)} of {len(samples)} images left out; first: {store.skipped[0]}",
+                category=SemcompWarning,
             )
         return store
 
@@ -115,7 +115,9 @@ class ImageDataModule(LightningDataModule):
             )
         # A DistributedSampler even in one process: Lightning tells it the epoch, so the order is a function of
         # (seed, epoch) and nothing else.
-        sampler = DistributedSampler(data, self._world(), self._rank(), seed=self.seed, drop_last=True)
+        sampler: DistributedSampler[Any] = DistributedSampler(
+            data, self._world(), self._rank(), seed=self.seed, drop_last=True
+        )
         return DataLoader(
             data,
             self.batch_size,
@@ -173,7 +175,7 @@ class ImageDataset(Dataset[dict[str, Any]]):
         return {**tensors, "name": self.store.names[index]}
 
 
-class RandomCrop(v2.Transform):
+class RandomCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """A random box of the frame's shape, its side a random fraction of the largest such box, resized.
 
     torchvision's RandomResizedCrop draws areas and falls back to another shape near the full size.
@@ -200,6 +202,11 @@ class RandomCrop(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Crop and resize one image or map."""
-        if (params["height"], params["width"]) == self.frame == v2.functional.get_size(inpt):
-            return inpt
-        return v2.functional.resized_crop(inpt, **params, size=list(self.frame), antialias=True)
+        # torchvision resizes masks by its older nearest rule, half a step off from where it resizes images
+        mask = isinstance(inpt, tv_tensors.Mask)
+        mode = v2.InterpolationMode.NEAREST_EXACT if mask else v2.InterpolationMode.BICUBIC
+        pixels = inpt.as_subclass(torch.Tensor)
+        pixels = v2.functional.resized_crop_image(
+            pixels[None] if mask else pixels, **params, size=list(self.frame), interpolation=mode
+        )
+        return tv_tensors.wrap(pixels[0] if mask else pixels, like=inpt)

@@ -36,7 +36,8 @@ class Frame(NamedTuple):
         left, top, right, bottom = self.box((width, height))
         rows = top + (np.arange(self.height) + 0.5) * (bottom - top) / self.height
         columns = left + (np.arange(self.width) + 0.5) * (right - left) / self.width
-        return ids[rows.astype(int)[:, None], columns.astype(int)]
+        picked: NDArray[Any] = ids[rows.astype(int)[:, None], columns.astype(int)]
+        return picked
 
 
 def prepare(sample: Sample, source: ImageSource, frame: Frame | None) -> dict[str, NDArray[Any]]:

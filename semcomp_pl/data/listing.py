@@ -37,7 +37,7 @@ def check_pairs(images: Mapping[str, Path], maps: Mapping[str, Path], where: Pat
     alone, orphans = sorted(images.keys() - maps.keys()), sorted(maps.keys() - images.keys())
     if alone or orphans:
         raise SemcompError(
-            f"{where}: {some(alone)} images without a {kind} and {some(orphans)} {kind}s without an image, "
+            f"{where}: {some(alone)} images without {kind} and {some(orphans)} {kind}s without image, "
             "expected pairs of equal names; complete the data set or remove those files"
         )
 

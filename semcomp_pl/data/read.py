@@ -1,8 +1,6 @@
 """Decoding of image and label files; every failure names its file."""
 
-import struct
 import warnings
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from semcomp_pl.errors import SemcompError, SemcompWarning
-
-# what Pillow's plugins were seen to raise on damaged files
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    zlib.error,
-)
 
 
 def open_image(path: Path) -> Image.Image:
@@ -37,14 +22,12 @@ def open_image(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(path)
             image.load()
-            frames = (
-                1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            )  # MPO: a photo and its previews
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and its previews
     except FileNotFoundError:
         raise SemcompError(f"{path}: no such file; check the data root") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SemcompError(f"{path}: {error}; resize the image first") from None
-    except _DAMAGE as error:
+    except Exception as error:  # on damage the plugins raise OSError, SyntaxError, TypeError, RuntimeError, ...
         raise SemcompError(
             f"{path}: not a readable image ({error}); expected PNG, JPEG or another format that Pillow "
             "decodes; fetch or remove the file, or pass --data.on_error=skip"
@@ -62,9 +45,7 @@ def read_image(path: Path) -> Image.Image:
     """
     image = ImageOps.exif_transpose(open_image(path))
     if image.mode == "F":
-        raise SemcompError(
-            f"{path}: floating-point values found, expected 8 or 16 bits; convert the image first"
-        )
+        raise SemcompError(f"{path}: floating-point values found, expected 8 or 16 bits; convert the image first")
     if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits at 255
         values = np.asarray(image, dtype=np.float64)
         image = Image.fromarray(np.uint8(np.clip(values / 257 + 0.5, 0, 255)))

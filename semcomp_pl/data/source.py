@@ -53,7 +53,7 @@ class ImageSource(ABC):
             SemcompError: the root is missing, has another layout, or holds no image of this split.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 (most data sets have nothing to make)
         """Make the data where they can be made (procedural data); called once, by one process."""
 
     def read_label(self, path: Path) -> NDArray[np.uint8]:
@@ -65,7 +65,9 @@ class ImageSource(ABC):
         ids = self.read_ids(path)
         table = np.full(max(self.train_ids) + 2, -1)
         table[list(self.train_ids)] = list(self.train_ids.values())
-        mapped = table[ids.clip(-1, len(table) - 1)]  # the last entry is nobody's: for ids beyond either end
+        mapped: NDArray[Any] = table[
+            ids.clip(-1, len(table) - 1)
+        ]  # the last entry is nobody's: for ids beyond either end
         wrong = ids[mapped < 0]
         if wrong.size:
             raise SemcompError(

@@ -25,7 +25,7 @@ class StreetScenes(Cityscapes):
         seed: int = 0,
     ) -> None:
         super().__init__(root)
-        self.counts = {"train": train, "val": val, "test": test}
+        self.train, self.val, self.test = train, val, test
         self.size = size
         self.seed = seed
 
@@ -33,4 +33,4 @@ class StreetScenes(Cityscapes):
         """Write the scenes."""
         from semcomp_pl.data.street_scenes import write_street_scenes
 
-        write_street_scenes(self.root, **self.counts, size=self.size, seed=self.seed)
+        write_street_scenes(self.root, train=self.train, val=self.val, test=self.test, size=self.size, seed=self.seed)

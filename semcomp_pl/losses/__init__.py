@@ -5,7 +5,7 @@ from semcomp_pl.losses.adversarial import (
     least_squares_discriminator,
     least_squares_generator,
 )
-from semcomp_pl.losses.distortion import mse_distortion
+from semcomp_pl.losses.distortion import mse_distortion, range_penalty
 from semcomp_pl.losses.semantic import semantic_divergence
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "least_squares_discriminator",
     "least_squares_generator",
     "mse_distortion",
+    "range_penalty",
     "semantic_divergence",
 ]

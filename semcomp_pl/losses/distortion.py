@@ -1,4 +1,4 @@
-"""How far two images are apart, pixel by pixel."""
+"""How far two images are apart pixel by pixel, and latents from what the quantiser can express."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,3 +10,14 @@ def mse_distortion(reconstruction: Tensor, image: Tensor) -> Tensor:
     Source: the distortion d of Agustsson et al., https://arxiv.org/abs/1804.02958.
     """
     return 4 * F.mse_loss(reconstruction.float(), image)
+
+
+def range_penalty(latent: Tensor, levels: int) -> Tensor:
+    """Mean squared distance of a latent of any shape beyond half a step outside the outermost of L centres.
+
+    Soft assignment has no gradient out there, so a channel that drifts away would be lost for good: measured at
+    learning rate 1e-3, after 50 epochs. The pull back is the counterpart of van den Oord et al.'s commitment loss,
+    https://arxiv.org/abs/1711.00937, and zero for every latent in reach.
+    """
+    reach = levels / 2  # the outermost centre is (L - 1) / 2
+    return ((latent.float().abs() - reach).clamp(min=0) ** 2).mean()

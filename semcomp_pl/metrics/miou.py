@@ -36,9 +36,7 @@ def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
                 f"{name} ids {int(ids.min())}..{int(ids.max())} found, expected 0..{num_classes - 1}; "
                 "use a segmenter and a data set of one taxonomy"
             )
-    return multiclass_confusion_matrix(
-        prediction, label, num_classes, ignore_index=IGNORE, validate_args=False
-    ).long()
+    return multiclass_confusion_matrix(prediction, label, num_classes, ignore_index=IGNORE, validate_args=False).long()
 
 
 def class_iou(confusion: Tensor) -> Tensor:
@@ -62,9 +60,7 @@ class MeanIoU(Metric):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.add_state(
-            "matrix", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum"
-        )
+        self.add_state("matrix", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, label: Tensor) -> None:
         """Count a batch, shaped as for `confusion`."""

@@ -1,8 +1,10 @@
 """The alternation between a codec and a discriminator, and nothing else: it names no loss."""
 
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam
@@ -43,7 +45,7 @@ class AdversarialCodec(CodecModule, ABC):
         self.discriminator_learning_rate = discriminator_learning_rate
         self.discriminator = Discriminator(
             discriminator_filters, discriminator_scales, discriminator_norm, self.condition_channels()
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ).to(memory_format=torch.channels_last)
 
     @abstractmethod
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
@@ -68,21 +70,20 @@ class AdversarialCodec(CodecModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of the codec, then one of the discriminator on the same reconstructions."""
-        codec, discriminator = self.optimizers()  # type: ignore[misc]
+        codec, discriminator = cast(list[LightningOptimizer], self.optimizers())
         with self.toggled_optimizer(codec):
             out: CodecOutput = self(batch)
             terms = self.generator_terms(batch, out)
+            self.log_losses(terms)
             codec.zero_grad()
             self.manual_backward(torch.stack([*terms.values()]).sum())
             codec.step()
         with self.toggled_optimizer(discriminator):
             losses = self.discriminator_loss(batch, CodecOutput(*(value.detach() for value in out)))
+            self.log_losses(losses)
             discriminator.zero_grad()
             self.manual_backward(torch.stack([*losses.values()]).sum())
             discriminator.step()
-        self.log_dict(
-            {f"train/{name}": value.detach() for name, value in {**terms, **losses}.items()}, prog_bar=True
-        )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One Adam for encoder and generator, one for the discriminator."""

@@ -77,15 +77,15 @@ class CodecModule(ScheduledModule):
         self.schedule, self.gradient_clip = schedule, gradient_clip
         self.num_classes, self.channels, self.downsamplings = num_classes, channels, downsamplings
         self.init_from, self.judge_path = init_from, judge
-        shape = TrunkShape(
-            filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels()
-        )
+        # neither reflection nor a mean over the image has a meaning on a single cell
+        self.least_cells = 2 if trunk == "paper" or norm == "instance" else 1
+        shape = TrunkShape(filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels())
         self.encoder = make_encoder(shape)
         self.quantizer = Quantizer(levels, quantizer_gradient)
         self.generator = make_generator(shape)
         self.register_buffer("mean", torch.full((3,), 0.5))
         self.register_buffer("std", torch.full((3,), 0.25))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def side_channels(self) -> int:
         """Channels of the one-hot label map that encoder and generator see; 0 for none."""
@@ -118,15 +118,21 @@ class CodecModule(ScheduledModule):
         reconstruction = self.generator(quantized, generator_side)
         return CodecOutput(reconstruction[..., : image.shape[-2], : image.shape[-1]], latent, symbols)
 
-    def padding(self, image: Tensor) -> tuple[int, int, int, int]:
-        """Pixels to add (left, right, top, bottom) so that both sides divide by 2^d."""
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the latent of an image: size / 2^d, rounded up."""
         step = 2**self.downsamplings
-        return 0, -image.shape[-1] % step, 0, -image.shape[-2] % step
+        return max(self.least_cells, math.ceil(height / step)), max(self.least_cells, math.ceil(width / step))
+
+    def padding(self, image: Tensor) -> tuple[int, int, int, int]:
+        """Pixels to add (left, right, top, bottom) so that both sides fill the grid."""
+        height, width = image.shape[-2:]
+        rows, columns = self.grid(height, width)
+        step = 2**self.downsamplings
+        return 0, columns * step - width, 0, rows * step - height
 
     def bpp_bound(self, height: int, width: int) -> float:
         """Bits per pixel without entropy model: H/2^d * W/2^d * C * log2 L plus the side information's bound."""
-        step = 2**self.downsamplings
-        cells = math.ceil(height / step) * math.ceil(width / step)
+        cells = math.prod(self.grid(height, width))
         bits = self.quantizer.bound_bits(cells * self.channels) + self.side_bits(cells)
         return bits / (height * width)
 
@@ -140,12 +146,24 @@ class CodecModule(ScheduledModule):
                 self.mean.copy_(torch.tensor(mean))
                 self.std.copy_(torch.tensor(std))
         judge = None if self.judge_path is None else Segmentation.from_file(self.judge_path)
-        if judge is not None and judge.fingerprint() in self.rivals():
+        self.judged_by = None if judge is None else judge.fingerprint()
+        self.refuse_rival()
+        self.suite = MetricSuite(self.num_classes or None, judge)
+
+    def refuse_rival(self) -> None:
+        """Check the judge against `rivals`.
+
+        Raises:
+            SemcompError: it is one of them.
+        """
+        if self.judged_by is not None and self.judged_by in self.rivals():
             raise SemcompError(
                 f"{self.judge_path}: this segmenter was part of the model's training and may not judge it; "
                 "give another one with --model.judge, or --model.judge=null"
             )
-        self.suite = MetricSuite(self.num_classes or None, judge)
+
+    # Only now are a checkpoint's fingerprints in place: Lightning restores weights after `setup`.
+    on_validation_start = on_test_start = refuse_rival
 
     def codec_optimizer(self) -> Optimizer:
         """Adam on encoder and generator."""
@@ -190,9 +208,7 @@ class CodecModule(ScheduledModule):
         )
 
     def _log_metrics(self, split: str) -> None:
-        self.log_dict(
-            {f"{split}/{name}": value for name, value in self.suite.compute().items()}, prog_bar=True
-        )
+        self.log_dict({f"{split}/{name}": value for name, value in self.suite.compute().items()}, prog_bar=True)
         self.suite.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -36,10 +36,8 @@ def export(checkpoint: str, directory: str) -> Path:
         SemcompError: unreadable checkpoint, or the directory holds something already.
     """
     saved, target = read_checkpoint(checkpoint), Path(directory)
-    if target.exists() and any(target.iterdir()):
-        raise SemcompError(
-            f"{target}: holds files already, expected a new or empty directory; choose another"
-        )
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise SemcompError(f"{target}: holds files already, expected a new or empty directory; choose another")
     state = {
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
         for name, value in saved.state.items()
@@ -72,17 +70,15 @@ def read_bundle(directory: Path) -> Saved:
         SemcompError: a file is missing or differs from its checksum, or another format or model than this
             version knows.
     """
-    manifest = json.loads(_read(directory / "manifest.json"))
+    manifest = _parse(directory / "manifest.json", _read(directory / "manifest.json"))
     contents = {name: _read(directory / name) for name in _FILES}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != manifest.get(name):
-            raise SemcompError(
-                f"{directory / name}: checksum differs from manifest.json; fetch the export again"
-            )
-    config = json.loads(contents["config.json"])
-    if config["format"] != _FORMAT:
+            raise SemcompError(f"{directory / name}: checksum differs from manifest.json; fetch the export again")
+    config = _parse(directory / "config.json", contents["config.json"])
+    if config.get("format") != _FORMAT:
         raise SemcompError(
-            f"{directory}: export format {config['format']} found, expected {_FORMAT}; upgrade semcomp_pl"
+            f"{directory}: export format {config.get('format')} found, expected {_FORMAT}; upgrade semcomp_pl"
         )
     state = {
         name: value.float() if value.is_floating_point() else value
@@ -93,10 +89,18 @@ def read_bundle(directory: Path) -> Saved:
 
 def _read(file: Path) -> bytes:
     if not file.is_file():
-        raise SemcompError(
-            f"{file}: no such file; expected the directory of an export with {', '.join(_FILES)}"
-        )
+        raise SemcompError(f"{file}: no such file; expected the directory of an export with {', '.join(_FILES)}")
     return file.read_bytes()
+
+
+def _parse(file: Path, content: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except ValueError as error:
+        raise SemcompError(f"{file}: not JSON ({error}); fetch the export again") from None
+    if not isinstance(parsed, dict):
+        raise SemcompError(f"{file}: a {type(parsed).__name__} found, expected a JSON object; fetch the export again")
+    return parsed
 
 
 def _json(content: dict[str, Any]) -> bytes:

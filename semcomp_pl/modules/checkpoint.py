@@ -2,13 +2,15 @@
 
 import pickle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
+
+Built = TypeVar("Built", bound=LightningModule)
 
 
 class Saved(NamedTuple):
@@ -32,12 +34,12 @@ def read_checkpoint(path: str | Path) -> Saved:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise SemcompError(
-            f"{path}: not a readable checkpoint ({reason}); it may be truncated or damaged"
-        ) from None
+        raise SemcompError(f"{path}: not a readable checkpoint ({reason}); it may be truncated or damaged") from None
     if not isinstance(content, dict) or "model" not in content:
         raise SemcompError(f"{path}: not a checkpoint of semcomp_pl; expected one that `semcomp fit` wrote")
-    return Saved(content["model"], content["hyper_parameters"], content["state_dict"])
+    # LightningCLI adds notes of its own, under names with an underscore.
+    arguments = {name: value for name, value in content["hyper_parameters"].items() if not name.startswith("_")}
+    return Saved(content["model"], arguments, content["state_dict"])
 
 
 def start_from(module: LightningModule, path: str | Path) -> None:
@@ -50,32 +52,32 @@ def start_from(module: LightningModule, path: str | Path) -> None:
         SemcompError: unreadable file, or networks of other shapes.
     """
     saved = read_saved(path)
-    own = module.state_dict()
-    parts = {
-        name: value
-        for name, value in own.items()
-        if name.split(".")[0] in {"encoder", "generator", "mean", "std"}
-    }
-    wrong = []
-    for name, value in parts.items():
-        other = saved.state.get(name)
-        if other is None or other.ndim != value.ndim or not _fits(other, value):
-            wrong.append(
-                f"{name} {tuple(value.shape)}, there {None if other is None else tuple(other.shape)}"
-            )
-            continue
-        value.zero_()[tuple(slice(n) for n in other.shape)].copy_(other)
+    own, there = _codec_part(module.state_dict()), _codec_part(saved.state)
+    wrong = [f"{name}, found in one of them only" for name in sorted(own.keys() ^ there.keys())]
+    for name in own.keys() & there.keys():
+        value, other = own[name], there[name]
+        if _fits(other, value):
+            value.zero_()[tuple(slice(n) for n in other.shape)].copy_(other)
+        else:
+            wrong.append(f"{name} {tuple(value.shape)}, there {tuple(other.shape)}")
     if wrong:
         raise SemcompError(
             f"{path} ({saved.model}) does not fit {type(module).__name__}: {len(wrong)} tensors differ (first: "
-            f"{wrong[0]}); train both with the same filters, blocks, channels, downsamplings and trunk"
+            f"{wrong[0]}); train both with the same filters, blocks, channels, downsamplings, trunk, norm "
+            "and upsampling"
         )
+
+
+def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in state.items() if k.partition(".")[0] in {"encoder", "generator", "mean", "std"}}
 
 
 def _fits(other: Tensor, value: Tensor) -> bool:
     """Equal shapes but for more input channels."""
-    same = [a == b for a, b in zip(other.shape, value.shape, strict=True)]
-    return all(same) or (value.ndim == 4 and other.shape[1] <= value.shape[1] and sum(same) == 3)
+    if value.ndim != 4 or other.ndim != 4:
+        return value.shape == other.shape
+    (a, b, *c), (d, e, *f) = other.shape, value.shape
+    return a == d and b <= e and c == f
 
 
 def read_saved(path: str | Path) -> Saved:
@@ -87,6 +89,20 @@ def read_saved(path: str | Path) -> Saved:
     from semcomp_pl.modules.bundle import read_bundle
 
     return read_bundle(Path(path)) if Path(path).is_dir() else read_checkpoint(path)
+
+
+def rebuild(cls: type[Built], saved: Saved, path: str | Path) -> Built:
+    """The model in evaluation mode: its class called with its own arguments, then its weights.
+
+    Raises:
+        SemcompError: arguments that the class does not take, or as `load_strictly`.
+    """
+    try:
+        model = cls(**saved.hyper_parameters)
+    except TypeError as error:
+        raise SemcompError(f"{path}: {error}; it is of another version of {cls.__name__}") from None
+    load_strictly(model, saved, path)
+    return model.eval()
 
 
 def load_strictly(module: LightningModule, saved: Saved, path: str | Path) -> None:

@@ -1,13 +1,11 @@
 """ConditionalGAN: encoder, generator and discriminator know the label map, and the file carries it."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.labels import IGNORE, labels_of, majority, one_hot
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
@@ -34,9 +32,7 @@ class ConditionalGAN(SemanticDiscriminatorGAN):
     def __init__(self, segmenter: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.segmenter_path = segmenter
-        self._segmenter: tuple[
-            Segmentation, ...
-        ] = ()  # a tuple is not registered: no weights in the checkpoint
+        self._segmenter: tuple[Segmentation, ...] = ()  # a tuple is not registered: no weights in the checkpoint
 
     def side_channels(self) -> int:
         """The classes K."""
@@ -60,9 +56,7 @@ class ConditionalGAN(SemanticDiscriminatorGAN):
 
     def rivals(self) -> list[bytes]:
         """The judge may not be the network whose label maps the model transmits."""
-        return (
-            [] if self.segmenter_path is None else [Segmentation.from_file(self.segmenter_path).fingerprint()]
-        )
+        return [] if self.segmenter_path is None else [Segmentation.from_file(self.segmenter_path).fingerprint()]
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> CodecOutput:

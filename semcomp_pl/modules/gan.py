@@ -8,12 +8,13 @@ from semcomp_pl.types import Batch, CodecOutput
 
 
 class PlainGAN(AdversarialCodec):
-    """min E, G: E[(D(x̂) - 1)²] + λ d(x, x̂) + w FM(x, x̂);  min D: ½ (E[(D(x) - 1)²] + E[D(x̂)²]).
+    """min E, G: E[(D(x̂) - 1)²] + λ d(x, x̂) + w FM(x, x̂) + r(E(x));  min D: ½ (E[(D(x) - 1)²] + E[D(x̂)²]).
 
         x --E--> latent --Q--> symbols --> centres --G--> x̂
         x, x̂ --D--> scores
 
-    d is the mean squared error on images scaled to [-1, 1], FM the feature matching distance under D.
+    d is the mean squared error on images scaled to [-1, 1], FM the feature matching distance under D; r keeps
+    the latent within reach of the centres.
 
     Source: Agustsson et al., ICCV 2019, https://arxiv.org/abs/1804.02958, equation 6.
 
@@ -30,12 +31,13 @@ class PlainGAN(AdversarialCodec):
         self.distortion_weight, self.feature_matching_weight = distortion_weight, feature_matching_weight
 
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """Adversarial term, distortion and feature matching, weighted."""
+        """Adversarial term, distortion, range and feature matching, weighted."""
         image, reconstruction = batch["image"], out.reconstruction
         fake = self.judge_realism(reconstruction, batch)
         terms = {
             "adversarial": losses.least_squares_generator(fake),
             "distortion": self.distortion_weight * losses.mse_distortion(reconstruction, image),
+            "range": losses.range_penalty(out.latent, self.quantizer.levels),
         }
         if self.feature_matching_weight:
             real = self.judge_realism(image, batch)

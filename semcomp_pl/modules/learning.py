@@ -1,10 +1,12 @@
 """Learning rate and clipping, the same under automatic and manual optimisation."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
+import torch
 from lightning import LightningModule
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from semcomp_pl.errors import SemcompError
@@ -13,7 +15,7 @@ Schedule = Literal["cosine", "poly", "constant"]
 
 
 class ScheduledModule(LightningModule):
-    """Sets every optimiser's learning rate from the fraction of training done, and clips its gradients.
+    """Sets every optimiser's learning rate from the fraction of training done, clips gradients, and stops at NaN.
 
     The rate is a function of (epoch, batch) alone: there is no scheduler to step, to save or to restore.
     Subclasses set `schedule` and `gradient_clip`.
@@ -35,7 +37,7 @@ class ScheduledModule(LightningModule):
             )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set and log the learning rate."""
+        """Set the learning rate."""
         epochs = self.trainer.max_epochs or 1
         done = (self.current_epoch + batch_idx / max(1, float(self.trainer.num_training_batches))) / epochs
         factor = schedule_factor(self.schedule, done)
@@ -44,11 +46,35 @@ class ScheduledModule(LightningModule):
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = group["initial_lr"] * factor
 
+    def log_losses(self, terms: Mapping[str, Tensor]) -> None:
+        """Log scalars as `train/...`; called before they are stepped on.
+
+        Raises:
+            SemcompError: one of them is not finite.
+        """
+        if not torch.stack([value.detach().float() for value in terms.values()]).isfinite().all():
+            self._stop(", ".join(f"{name} = {value.item():.4g}" for name, value in terms.items()))
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradient norm of this optimiser's parameters: here gradients are unscaled in any precision."""
-        if self.gradient_clip:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+        """Clip the gradient norm of this optimiser's parameters: here gradients are unscaled in any precision.
+
+        Raises:
+            SemcompError: the norm is not finite; the weights are still what they were.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or math.inf)
+        if not norm.isfinite():
+            self._stop(f"gradient norm = {norm.item():.4g}")
+
+    def _stop(self, found: str) -> None:
+        """End a training that has left the numbers."""
+        saved = self.trainer.checkpoint_callback
+        last = getattr(saved, "last_model_path", "") or getattr(saved, "best_model_path", "") or "none yet"
+        raise SemcompError(
+            f"training stopped in epoch {self.current_epoch}: {found}, expected finite numbers; last checkpoint: "
+            f"{last}; resume from it with --ckpt_path and a lower --model.learning_rate"
+        )
 
 
 def schedule_factor(schedule: Schedule, done: float) -> float:

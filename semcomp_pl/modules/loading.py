@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.checkpoint import Saved, load_strictly, read_saved
+from semcomp_pl.modules.checkpoint import Saved, read_saved, rebuild
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
 from semcomp_pl.modules.rate_distortion import RateDistortion
@@ -30,9 +30,7 @@ def load(path: str | Path) -> Model:
         SemcompError: unreadable or damaged, a class that is not the suite's, or weights that do not fit it.
     """
     saved = read_saved(path)
-    model = class_of(saved, path)(**saved.hyper_parameters)
-    load_strictly(model, saved, path)
-    return model.eval()
+    return rebuild(class_of(saved, path), saved, path)
 
 
 def class_of(saved: Saved, path: str | Path) -> type[Model]:

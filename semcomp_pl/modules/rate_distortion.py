@@ -3,24 +3,27 @@
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from semcomp_pl.losses import mse_distortion
+from semcomp_pl.losses import mse_distortion, range_penalty
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.types import Batch
 
 
 class RateDistortion(CodecModule):
-    """min E, G: d(x, x̂), at the rate that the shape of the latent allows.
+    """min E, G: d(x, x̂) + r(E(x)), at the rate that the shape of the latent allows.
 
         x --E--> latent --Q--> symbols --> centres --G--> x̂
 
-    d is the mean squared error on images scaled to [-1, 1]. The warm start of every GAN of the suite.
+    d is the mean squared error on images scaled to [-1, 1]; r keeps the latent within reach of the centres. The
+    warm start of every GAN of the suite.
     """
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step on the distortion."""
-        loss = mse_distortion(self(batch).reconstruction, batch["image"])
-        self.log("train/distortion", loss, prog_bar=True)
-        return loss
+        out = self(batch)
+        distortion = mse_distortion(out.reconstruction, batch["image"])
+        stray = range_penalty(out.latent, self.quantizer.levels)
+        self.log_losses({"distortion": distortion, "range": stray})
+        return distortion + stray
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam on encoder and generator."""

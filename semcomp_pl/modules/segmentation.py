@@ -12,7 +12,7 @@ from torch.optim import AdamW
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.miou import MeanIoU
-from semcomp_pl.modules.checkpoint import load_strictly, read_saved
+from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.segmenter import fill_encoder, make_segmenter
 from semcomp_pl.types import Batch
@@ -57,9 +57,7 @@ class Segmentation(ScheduledModule):
         super().__init__()
         self.save_hyperparameters()
         if num_classes < 2:
-            raise SemcompError(
-                f"{num_classes} classes found, expected at least 2; choose data with label maps"
-            )
+            raise SemcompError(f"{num_classes} classes found, expected at least 2; choose data with label maps")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.schedule, self.gradient_clip = schedule, gradient_clip
         self.encoder, self.encoder_weights = encoder, encoder_weights
@@ -68,7 +66,7 @@ class Segmentation(ScheduledModule):
         self.register_buffer("mean", torch.tensor(IMAGENET[0]))
         self.register_buffer("std", torch.tensor(IMAGENET[1]))
         self.register_buffer("input_size", torch.zeros(2, dtype=torch.long))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     @classmethod
     def from_file(cls, path: str) -> "Segmentation":
@@ -80,9 +78,7 @@ class Segmentation(ScheduledModule):
         saved = read_saved(path)
         if saved.model != cls.__name__:
             raise SemcompError(f"{path}: a {saved.model} found, expected a Segmentation checkpoint")
-        segmenter = cls(**saved.hyper_parameters)
-        load_strictly(segmenter, saved, path)
-        return segmenter.eval().requires_grad_(False)
+        return rebuild(cls, saved, path).requires_grad_(False)
 
     def fingerprint(self) -> bytes:
         """Eight bytes that name these weights, equal for a checkpoint and its half-precision export."""
@@ -106,15 +102,16 @@ class Segmentation(ScheduledModule):
         height, width = image.shape[-2:]
         scale = math.sqrt(int(self.input_size.prod()) / (height * width))
         if scale <= 1:
-            return self(image)
+            return self.forward(image)
         size = [round(height * scale), round(width * scale)]
         enlarged = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
-        return F.interpolate(self(enlarged), (height, width), mode="bilinear", antialias=True)
+        return F.interpolate(self.forward(enlarged), (height, width), mode="bilinear", antialias=True)
 
     def predict(self, image: Tensor) -> Tensor:
         """Label map (B, H, W) of an image (B, 3, H, W) in [0, 1], always in float32."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            return self.read(image.float()).argmax(1)
+            label: Tensor = self.read(image.float()).argmax(1)
+        return label
 
     def setup(self, stage: str) -> None:
         """Remember the size that the segmenter is trained at, and fill its encoder."""
@@ -125,8 +122,10 @@ class Segmentation(ScheduledModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step on the cross-entropy."""
-        loss = F.cross_entropy(self(batch["image"]).float(), batch["label"], ignore_index=255)
-        self.log("train/cross_entropy", loss, prog_bar=True)
+        label = batch["label"]
+        total = F.cross_entropy(self(batch["image"]).float(), label, ignore_index=255, reduction="sum")
+        loss: Tensor = total / (label != 255).sum().clamp(min=1)  # a crop may hold ignored pixels only
+        self.log_losses({"cross_entropy": loss})
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -30,9 +30,7 @@ class SemanticDistortionGAN(PlainGAN):
     def __init__(self, segmenter: str | None = None, semantic_weight: float = 1.0, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.segmenter_path, self.semantic_weight = segmenter, semantic_weight
-        self._segmenter: tuple[
-            Segmentation, ...
-        ] = ()  # a tuple is not registered: no weights in the checkpoint
+        self._segmenter: tuple[Segmentation, ...] = ()  # a tuple is not registered: no weights in the checkpoint
         self.register_buffer("trained_against", torch.zeros(8, dtype=torch.uint8))
 
     def setup(self, stage: str) -> None:

@@ -21,7 +21,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same; free of copies when `x` is in channels_last memory format."""
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        normalised: Tensor = self.norm(x.permute(0, 2, 3, 1))
+        return normalised.permute(0, 3, 1, 2)
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:
@@ -53,7 +54,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        return x + self.body(x)
+        residual: Tensor = self.body(x)
+        return x + residual
 
 
 class PreNormBlock(nn.Module):
@@ -73,12 +75,11 @@ class PreNormBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        return x + self.body(x)
+        residual: Tensor = self.body(x)
+        return x + residual
 
 
-def upsample_block(
-    inputs: int, outputs: int, norm: Norm, upsampling: Literal["resize", "transposed"]
-) -> nn.Module:
+def upsample_block(inputs: int, outputs: int, norm: Norm, upsampling: Literal["resize", "transposed"]) -> nn.Module:
     """`uk`: twice the size, by a fractional-strided convolution (paper) or by resize + convolution."""
     if upsampling == "resize":  # leaves no checkerboard: https://distill.pub/2016/deconv-checkerboard
         return nn.Sequential(nn.Upsample(scale_factor=2), ConvBlock(inputs, outputs, 3, norm))
@@ -88,4 +89,4 @@ def upsample_block(
 
 def resize_to(side: Tensor, like: Tensor) -> Tensor:
     """Side information (B, K, H', W') averaged down to the grid of `like` (B, C, H, W)."""
-    return F.adaptive_avg_pool2d(side, like.shape[-2:])
+    return F.adaptive_avg_pool2d(side, (like.shape[-2], like.shape[-1]))

@@ -45,9 +45,7 @@ class Discriminator(nn.Module):
         side_channels: Channels of the one-hot label map seen beside the image; 0 for none.
     """
 
-    def __init__(
-        self, filters: int = 64, scales: int = 3, norm: Norm = "instance", side_channels: int = 0
-    ) -> None:
+    def __init__(self, filters: int = 64, scales: int = 3, norm: Norm = "instance", side_channels: int = 0) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchGAN(3 + side_channels, filters, norm) for _ in range(scales))
 

@@ -38,7 +38,9 @@ class Quantizer(nn.Module):
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Latent of any shape to (quantised, symbols): floats on the centres, long indices 0..L-1."""
         latent = latent.float()
-        symbols = (latent.detach() - self.centres[0]).round().clamp(0, self.levels - 1).long()
+        # A NaN has no index: it must reach the loss, which stops the training, and not the lookup.
+        steps = (latent.detach() - self.centres[0]).nan_to_num()
+        symbols = steps.round().clamp(0, self.levels - 1).long()
         hard, soft = self.dequantize(symbols), self._differentiable(latent)
         return soft + (hard - soft).detach(), symbols
 

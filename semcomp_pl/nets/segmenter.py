@@ -21,9 +21,7 @@ def make_segmenter(architecture: str, encoder: str, encoder_depth: int | None, n
     """
     depth = {} if encoder_depth is None else {"encoder_depth": encoder_depth}
     try:
-        net: nn.Module = smp.create_model(
-            architecture, encoder, encoder_weights=None, classes=num_classes, **depth
-        )
+        net: nn.Module = smp.create_model(architecture, encoder, encoder_weights=None, classes=num_classes, **depth)
     except (KeyError, RuntimeError, ValueError) as error:
         raise SemcompError(
             f"architecture {architecture!r} with encoder {encoder!r} (encoder_depth {encoder_depth}): {error}; "
@@ -39,7 +37,7 @@ def fill_encoder(net: nn.Module, encoder: str, weights: str) -> None:
         SemcompError: the weights are not there or do not fit.
     """
     # PSPNet's shallower encoders lack the deepest stages: those weights are left over.
-    found = net.encoder.load_state_dict(_encoder_weights(encoder, weights), strict=False)  # type: ignore[operator, union-attr]
+    found = net.encoder.load_state_dict(_encoder_weights(encoder, weights), strict=False)  # type: ignore[union-attr]
     if found.missing_keys:
         raise SemcompError(
             f"{weights}: no values for {len(found.missing_keys)} tensors of {encoder} (first: "

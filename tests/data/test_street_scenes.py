@@ -58,26 +58,18 @@ def test_files_hold_what_render_returns(folder: Path) -> None:
     image = Image.open(folder / "leftImg8bit" / "val" / "westbridge" / f"{stem}_leftImg8bit.png")
     truth = folder / "gtFine" / "val" / "westbridge"
     np.testing.assert_array_equal(np.asarray(image), scene.image)
-    np.testing.assert_array_equal(
-        np.asarray(Image.open(truth / f"{stem}_gtFine_labelIds.png")), scene.label_ids
-    )
-    np.testing.assert_array_equal(
-        np.asarray(Image.open(truth / f"{stem}_gtFine_instanceIds.png")), scene.instance_ids
-    )
+    np.testing.assert_array_equal(np.asarray(Image.open(truth / f"{stem}_gtFine_labelIds.png")), scene.label_ids)
+    np.testing.assert_array_equal(np.asarray(Image.open(truth / f"{stem}_gtFine_instanceIds.png")), scene.instance_ids)
 
 
 @pytest.mark.slow
 def test_same_bytes_with_two_workers(folder: Path, tmp_path: Path) -> None:
-    other = write_street_scenes(
-        tmp_path / "other", train=5, val=2, test=1, size=SMALL, workers=2, progress=False
-    )
+    other = write_street_scenes(tmp_path / "other", train=5, val=2, test=1, size=SMALL, workers=2, progress=False)
     assert contents(other) == contents(folder)
 
 
 def test_more_scenes_leave_the_first_ones_alone(folder: Path, tmp_path: Path) -> None:
-    other = contents(
-        write_street_scenes(tmp_path / "few", train=2, val=1, test=0, size=SMALL, progress=False)
-    )
+    other = contents(write_street_scenes(tmp_path / "few", train=2, val=1, test=0, size=SMALL, progress=False))
     other.pop("street_scenes.json")
     assert other.items() <= contents(folder).items()
 

@@ -38,9 +38,7 @@ def front(plan: Street, side: int, start: float, end: float, setback: float = 0.
     return Plane((x0, KERB, start), ((x1 - x0) / length, 0.0, (end - start) / length)), length
 
 
-def house(
-    canvas: Canvas, plan: Street, side: int, start: float, end: float, lamps: float, rng: Random
-) -> None:
+def house(canvas: Canvas, plan: Street, side: int, start: float, end: float, lamps: float, rng: Random) -> None:
     """A house of one to seven storeys: facade, end wall, roof, windows, shop or door."""
     sheet, length = front(plan, side, start, end, rng.choice((0.0, 0.0, 0.0, 0.4)))
     storeys, storey = rng.choice((2, 3, 3, 4, 4, 5, 6, 7)), rng.uniform(2.9, 3.5)
@@ -49,9 +47,7 @@ def house(
     material = BRICK if colour[0] > colour[2] * 1.5 and rng.random() < 0.7 else PLASTER
     deep = rng.uniform(9, 13)
     block = Plane(sheet.origin, (float(side), 0.0, 0.0))
-    canvas.cast(
-        [p for s in (0.0, length) for x in (0.0, side * deep) for p in _column(sheet, s, x, height)], 105
-    )
+    canvas.cast([p for s in (0.0, length) for x in (0.0, side * deep) for p in _column(sheet, s, x, height)], 105)
     if rng.random() < 0.55:
         _roof(canvas, sheet, length, side, height, deep, rng)
     end_wall = canvas.face(block.box(0, 0, deep, height), _times(colour, 0.94), Label.BUILDING, material)
@@ -81,9 +77,7 @@ def _times(colour: Colour, factor: float) -> Colour:
     return colour[0] * factor, colour[1] * factor, colour[2] * factor
 
 
-def _roof(
-    canvas: Canvas, sheet: Plane, length: float, side: int, height: float, deep: float, rng: Random
-) -> None:
+def _roof(canvas: Canvas, sheet: Plane, length: float, side: int, height: float, deep: float, rng: Random) -> None:
     """A pitched roof: its slope towards the street and the gable towards the camera."""
     rise, half = rng.uniform(2.2, 4.0), deep / 2
     a, b = sheet.at([(0.0, height), (length, height)])
@@ -132,9 +126,7 @@ def _windows(
             canvas.fill(sheet.box(left, bottom, right, top), (226, 224, 216), patch)
             middle = (left + right) / 2
             canvas.fill(sheet.box(left + 0.06, bottom + 0.06, middle - 0.03, top - 0.06), glass, pane)
-            canvas.fill(
-                sheet.box(middle + 0.03, bottom + 0.06, right - 0.06, top - 0.06), _times(glass, 0.93), pane
-            )
+            canvas.fill(sheet.box(middle + 0.03, bottom + 0.06, right - 0.06, top - 0.06), _times(glass, 0.93), pane)
 
 
 def _pane(lamps: float, patch: Patch, rng: Random) -> tuple[Colour, Patch]:
@@ -268,8 +260,7 @@ def yard(canvas: Canvas, plan: Street, side: int, start: float, end: float, rng:
     if rng.random() < 0.3:
         inner, outer = side * plan.edge, side * (plan.edge + 26)
         quad = [
-            (plan.x(o, z), KERB, max(z, NEAR))
-            for o, z in ((inner, start), (outer, start), (outer, end), (inner, end))
+            (plan.x(o, z), KERB, max(z, NEAR)) for o, z in ((inner, start), (outer, start), (outer, end), (inner, end))
         ]
         canvas.face(quad, (138, 136, 132), Label.PARKING, PAVING)
 

@@ -232,9 +232,7 @@ class Canvas:
         height, width = self.size[0] * finer, self.size[1] * finer
         camera = self.camera
         scale, left, top = camera.focal * width, camera.centre * width, camera.horizon * height
-        return [
-            (left + scale * (x - camera.x) / z, top - scale * (y - camera.height) / z) for x, y, z in points
-        ]
+        return [(left + scale * (x - camera.x) / z, top - scale * (y - camera.height) / z) for x, y, z in points]
 
     def faces(self, at: Point, normal: Point) -> bool:
         """Whether a surface at this place looks towards the camera."""

@@ -17,9 +17,7 @@ def tree(canvas: Canvas, x: float, y: float, z: float, tall: float, autumn: bool
     wide, high = tall * rng.uniform(0.24, 0.34), (tall - trunk) / 2
     stem = canvas.patch(sheet.box(0, 0, 1, 1), Label.VEGETATION, CLOTH)
     middle = trunk + high * 0.95
-    canvas.fill(
-        sheet.bar((0, -0.05), (rng.uniform(-0.2, 0.2), middle), tall * 0.045, tall * 0.02), bark, stem
-    )
+    canvas.fill(sheet.bar((0, -0.05), (rng.uniform(-0.2, 0.2), middle), tall * 0.045, tall * 0.02), bark, stem)
     for s in (-0.5, 0.5):
         canvas.fill(sheet.bar((0, trunk * 0.9), (s * wide, middle), tall * 0.022, 0.04), bark, stem)
     colour = rng.choice(_AUTUMN if autumn else _GREENS)
@@ -47,9 +45,7 @@ def tree(canvas: Canvas, x: float, y: float, z: float, tall: float, autumn: bool
 
 
 _BALL = [
-    (cos(a) * cos(b), sin(b), sin(a) * cos(b))
-    for b in (-0.9, 0.0, 0.9)
-    for a in (0.0, 0.9, 1.8, 2.7, 3.6, 4.5, 5.4)
+    (cos(a) * cos(b), sin(b), sin(a) * cos(b)) for b in (-0.9, 0.0, 0.9) for a in (0.0, 0.9, 1.8, 2.7, 3.6, 4.5, 5.4)
 ]
 
 
@@ -61,9 +57,7 @@ def bush(canvas: Canvas, x: float, y: float, z: float, rng: Random) -> None:
     for i in range(22):
         s, t, r = rng.uniform(-wide, wide), rng.uniform(0.0, 0.7 * wide), rng.uniform(0.14, 0.34)
         shine = 0.65 + 0.5 * i / 22 * (0.5 + t)
-        canvas.fill(
-            sheet.oval(s, t * (1 - (s / wide) ** 2 * 0.6) + 0.1, r, r * 0.85, 8), _lit(colour, shine), patch
-        )
+        canvas.fill(sheet.oval(s, t * (1 - (s / wide) ** 2 * 0.6) + 0.1, r, r * 0.85, 8), _lit(colour, shine), patch)
     canvas.shadows.append((130, [(x + a * wide, y, z + c * 0.5) for a, _, c in _BALL]))
 
 
@@ -95,9 +89,7 @@ def traffic_light(canvas: Canvas, x: float, y: float, z: float, rng: Random) -> 
         heads.append((reach, 4.75))
     lit, back = rng.randrange(3), rng.random() < 0.15
     for s, t in heads:
-        patch = canvas.face(
-            sheet.box(s - 0.19, t - 0.15, s + 0.19, t + 0.9), (34, 36, 36), Label.TRAFFIC_LIGHT, METAL
-        )
+        patch = canvas.face(sheet.box(s - 0.19, t - 0.15, s + 0.19, t + 0.9), (34, 36, 36), Label.TRAFFIC_LIGHT, METAL)
         if back:
             canvas.paint(sheet.box(s - 0.12, t - 0.05, s + 0.12, t + 0.8), (48, 50, 50), patch.light)
             continue

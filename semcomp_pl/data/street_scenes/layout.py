@@ -54,9 +54,7 @@ def _lots(plan: Street, air: Weather, rng: Random) -> list[Item]:
     return items
 
 
-def _lot(
-    plan: Street, air: Weather, side: int, start: float, end: float, built: bool, rng: Random
-) -> list[Item]:
+def _lot(plan: Street, air: Weather, side: int, start: float, end: float, built: bool, rng: Random) -> list[Item]:
     if built:
         return [Item(end, lambda canvas, r: buildings.house(canvas, plan, side, start, end, air.lamps, r))]
     # the lawn is drawn before anything that stands on this lot or nearer
@@ -74,9 +72,7 @@ def _lot(
 
 def _tree(plan: Street, offset: float, z: float, tall: float, autumn: bool, key: float | None = None) -> Item:
     x = plan.x(offset, z)
-    return Item(
-        z if key is None else key, lambda canvas, r: furniture.tree(canvas, x, KERB, z, tall, autumn, r)
-    )
+    return Item(z if key is None else key, lambda canvas, r: furniture.tree(canvas, x, KERB, z, tall, autumn, r))
 
 
 def _kerbside(plan: Street, air: Weather, rng: Random) -> list[Item]:

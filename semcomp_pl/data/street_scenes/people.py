@@ -52,12 +52,8 @@ def pedestrian(canvas: Canvas, x: float, y: float, z: float, rng: Random) -> Non
         knee, foot = (sign * stride * 0.5 + 0.03, 0.48), (sign * stride - (0.06 if sign < 0 else 0), 0.07)
         canvas.fill(sheet.bar((sign * 0.05, 0.92), knee, 0.2, 0.15), _dark(legs, shade), patch)
         canvas.fill(sheet.bar(knee, foot, 0.15, 0.1), _dark(legs, shade), patch)
-        canvas.fill(
-            sheet.bar((foot[0] - 0.06, 0.04), (foot[0] + 0.16, 0.035), 0.09, 0.07), (34, 30, 30), patch
-        )
-    _arm(
-        canvas, sheet, (-0.14, 1.4), (-0.2 - swing * 0.4, 1.12), (-0.16 - swing * 0.2, 0.86), who, patch, 0.72
-    )
+        canvas.fill(sheet.bar((foot[0] - 0.06, 0.04), (foot[0] + 0.16, 0.035), 0.09, 0.07), (34, 30, 30), patch)
+    _arm(canvas, sheet, (-0.14, 1.4), (-0.2 - swing * 0.4, 1.12), (-0.16 - swing * 0.2, 0.86), who, patch, 0.72)
     body: list[Flat] = [
         (-0.17, 0.84),
         (0.17, 0.84),
@@ -85,9 +81,7 @@ def pedestrian(canvas: Canvas, x: float, y: float, z: float, rng: Random) -> Non
 _ROUND = [(1, 0), (0.7, 0.7), (0, 1), (-0.7, 0.7), (-1, 0), (-0.7, -0.7), (0, -1), (0.7, -0.7)]
 
 
-def head(
-    canvas: Canvas, sheet: Plane, at: Flat, who: Looks, patch: Patch, helmet: Colour | None = None
-) -> None:
+def head(canvas: Canvas, sheet: Plane, at: Flat, who: Looks, patch: Patch, helmet: Colour | None = None) -> None:
     """Neck, head and hair or helmet."""
     s, t = at
     canvas.fill(sheet.box(s - 0.05, t - 0.17, s + 0.05, t - 0.05), _dark(who.skin), patch)
@@ -99,9 +93,7 @@ def head(
         (s, t + 0.155),
         (s - 0.09, t + 0.11),
     ]
-    canvas.fill(
-        sheet.at(cap) if helmet is None else sheet.oval(s, t + 0.04, 0.125, 0.13), helmet or who.hair, patch
-    )
+    canvas.fill(sheet.at(cap) if helmet is None else sheet.oval(s, t + 0.04, 0.125, 0.13), helmet or who.hair, patch)
 
 
 def _arm(
@@ -146,9 +138,7 @@ def parked_bicycle(canvas: Canvas, x: float, y: float, z: float, *, turn: float,
     bicycle(canvas, sheet_at(x, y, z, turn), rng)
 
 
-def _tyre(
-    canvas: Canvas, sheet: Plane, s: float, t: float, radius: float, thick: float, patch: Patch
-) -> None:
+def _tyre(canvas: Canvas, sheet: Plane, s: float, t: float, radius: float, thick: float, patch: Patch) -> None:
     """A ring; only its colour is drawn on what is behind, its whole disc belongs to the wheel."""
     outer, inner = sheet.oval(s, t, radius, radius, 14), sheet.oval(s, t, radius - thick, radius - thick, 14)
     canvas.mark(outer, patch)
@@ -185,9 +175,7 @@ def rider(canvas: Canvas, sheet: Plane, motor: bool, rng: Random) -> None:
     foot, shoulder = ((-0.02, 0.2) if not motor else (0.1, 0.32)), (0.06, 1.44 if not motor else 1.36)
     canvas.fill(sheet.bar(hip, (0.16, 0.62), 0.19, 0.14), who.trousers, patch)
     canvas.fill(sheet.bar((0.16, 0.64), foot, 0.14, 0.1), who.trousers, patch)
-    canvas.fill(
-        sheet.bar((foot[0] - 0.06, foot[1]), (foot[0] + 0.15, foot[1] - 0.02), 0.09), (34, 30, 30), patch
-    )
+    canvas.fill(sheet.bar((foot[0] - 0.06, foot[1]), (foot[0] + 0.15, foot[1] - 0.02), 0.09), (34, 30, 30), patch)
     canvas.fill(sheet.bar((hip[0], hip[1] - 0.06), shoulder, 0.27, 0.3), who.coat, patch)
     canvas.fill(sheet.bar(shoulder, (0.24, 1.16), 0.13, 0.1), _dark(who.coat, 0.85), patch)
     canvas.fill(sheet.bar((0.24, 1.16), (0.4, 1.05), 0.1, 0.08), _dark(who.coat, 0.85), patch)
@@ -205,13 +193,9 @@ def rider_ahead(canvas: Canvas, x: float, z: float, motor: bool, away: bool, rng
     canvas.shadows.append((150, [(x + a * 0.3, 0.0, z + b * 0.7) for a, b in _ROUND]))
     wide = 0.09 if motor else 0.035
     canvas.fill(sheet.oval(0, 0.34, wide, 0.34, 10), (28, 28, 30), machine)
-    canvas.fill(
-        sheet.bar((0, 0.6), (0, 1.0), wide * 2.2), (90, 92, 96) if not motor else rng.choice(_COATS), machine
-    )
+    canvas.fill(sheet.bar((0, 0.6), (0, 1.0), wide * 2.2), (90, 92, 96) if not motor else rng.choice(_COATS), machine)
     if motor:
-        canvas.fill(
-            sheet.at([(-0.2, 0.5), (0.2, 0.5), (0.16, 0.95), (-0.16, 0.95)]), rng.choice(_COATS), machine
-        )
+        canvas.fill(sheet.at([(-0.2, 0.5), (0.2, 0.5), (0.16, 0.95), (-0.16, 0.95)]), rng.choice(_COATS), machine)
     for s in (-1, 1):
         canvas.fill(
             sheet.bar((s * 0.11, 0.95), (s * 0.19, 0.58), 0.18, 0.14),

@@ -39,9 +39,7 @@ def render(seed: int, size: tuple[int, int]) -> Scene:
         SemcompError: If a side is shorter than 32 pixels.
     """
     if min(size) < SMALLEST:
-        raise SemcompError(
-            f"Street scenes need sides of {SMALLEST} px or more, got {size}: ask for a larger size."
-        )
+        raise SemcompError(f"Street scenes need sides of {SMALLEST} px or more, got {size}: ask for a larger size.")
     rng = Random(seed)
     air, plan = weather(rng), street(rng)
     lane = (plan.half - plan.parking) / 2

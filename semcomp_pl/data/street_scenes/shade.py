@@ -70,9 +70,7 @@ def _shadows(canvas: Canvas) -> Floats:
     return np.asarray(soft, dtype=np.float32) / np.float32(255)
 
 
-def _wet(
-    picture: Floats, weather: Weather, depth: Floats, right: Floats, ground: Floats, horizon: float
-) -> Floats:
+def _wet(picture: Floats, weather: Weather, depth: Floats, right: Floats, ground: Floats, horizon: float) -> Floats:
     """The scene mirrored in the ground, most of it in puddles and far away."""
     height = len(picture)
     rows = np.clip((2 * horizon * height - np.arange(height)).astype(int), 0, height - 1)
@@ -97,9 +95,7 @@ def _expose(picture: Floats, weather: Weather, seed: int) -> NDArray[np.uint8]:
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
     value = np.clip(picture * (1 - 0.11 * (x * x + y * y)).astype(np.float32)[..., None] / 255, 0, 1)
     value = value + 0.22 * value * (1 - value) * (2 * value - 1)
-    noise = np.random.default_rng([seed & 0xFFFFFFFF, height, width]).standard_normal(
-        (height, width, 3), np.float32
-    )
+    noise = np.random.default_rng([seed & 0xFFFFFFFF, height, width]).standard_normal((height, width, 3), np.float32)
     noise[...] = 0.7 * noise + 0.5 * noise[..., 1:2]
     value = value * 255 + noise * weather.noise * (0.6 + 0.8 * np.sqrt(value))
     return np.clip(value + 0.5, 0, 255).astype(np.uint8)

@@ -45,19 +45,13 @@ def weather(rng: Random) -> Weather:
     match kind:
         case "clear":
             top, low = (72, 122, 192), (190, 212, 232)
-            return Weather(
-                Light(sun, 0.6, 0.52), top, low, low, 420 * far, (1.03, 1.0, 0.96), 0.2, 0, 0, noise
-            )
+            return Weather(Light(sun, 0.6, 0.52), top, low, low, 420 * far, (1.03, 1.0, 0.96), 0.2, 0, 0, noise)
         case "fair":
             top, low = (98, 142, 198), (206, 218, 228)
-            return Weather(
-                Light(sun, 0.68, 0.4), top, low, low, 320 * far, (1.01, 1.0, 0.98), 0.75, 0, 0, noise
-            )
+            return Weather(Light(sun, 0.68, 0.4), top, low, low, 320 * far, (1.01, 1.0, 0.98), 0.75, 0, 0, noise)
         case "overcast":
             top, low = (178, 186, 196), (216, 220, 224)
-            return Weather(
-                Light(sun, 0.88, 0.03), top, low, low, 190 * far, (0.97, 1.0, 1.02), 0.3, 0.1, 0, noise
-            )
+            return Weather(Light(sun, 0.88, 0.03), top, low, low, 190 * far, (0.97, 1.0, 1.02), 0.3, 0.1, 0, noise)
         case "dusk":
             top, low = rng.choice((((58, 74, 122), (236, 168, 112)), ((70, 78, 118), (226, 150, 136))))
             tint = (1.1, 0.94, 0.86)
@@ -76,14 +70,10 @@ def weather(rng: Random) -> Weather:
             )
         case "rain":
             top, low = (142, 150, 160), (184, 190, 196)
-            return Weather(
-                Light(sun, 0.72, 0.0), top, low, low, 90 * far, (0.95, 1.0, 1.04), 0.35, 1, 0.7, noise * 1.4
-            )
+            return Weather(Light(sun, 0.72, 0.0), top, low, low, 90 * far, (0.95, 1.0, 1.04), 0.35, 1, 0.7, noise * 1.4)
         case _:
             top, low = (196, 201, 206), (208, 212, 216)
-            return Weather(
-                Light(sun, 0.82, 0.0), top, low, low, 42 * far, (0.99, 1.0, 1.01), 0.08, 0.3, 0.5, noise
-            )
+            return Weather(Light(sun, 0.82, 0.0), top, low, low, 42 * far, (0.99, 1.0, 1.01), 0.08, 0.3, 0.5, noise)
 
 
 @cache
@@ -123,9 +113,7 @@ def sky(camera: Camera, weather: Weather, size: tuple[int, int], rng: Random) ->
     height, width = 256, 512
     right, up = rays(camera, size)
     right = np.interp(np.linspace(0, 1, width), np.linspace(0, 1, size[1]), right[0]).astype(np.float32)[None]
-    up = np.interp(np.linspace(0, 1, height), np.linspace(0, 1, size[0]), up[:, 0]).astype(np.float32)[
-        :, None
-    ]
+    up = np.interp(np.linspace(0, 1, height), np.linspace(0, 1, size[0]), up[:, 0]).astype(np.float32)[:, None]
     up = np.maximum(up, 0)
     rise = np.clip(up / 0.42, 0, 1)[..., None] ** 0.7
     picture = colour_array(weather.low) * (1 - rise) + colour_array(weather.top) * rise
@@ -135,9 +123,7 @@ def sky(camera: Camera, weather: Weather, size: tuple[int, int], rng: Random) ->
     billow = look_up(soft, right * layer * 70 + shift + 4096, layer * 100 + shift + np.zeros_like(right))
     cover = np.clip((billow + weather.clouds * 2.2 - 0.9) * 0.55, 0, 1) * min(1.0, weather.clouds * 1.6)
     cover = (cover * np.clip(up / 0.12, 0.15, 1))[..., None]
-    white = colour_array(weather.low) * 0.35 + colour_array((250, 246, 242)) * 0.65 * (
-        0.6 if weather.lamps else 1.0
-    )
+    white = colour_array(weather.low) * 0.35 + colour_array((250, 246, 242)) * 0.65 * (0.6 if weather.lamps else 1.0)
     picture += cover * (white * (1 - 0.1 * np.clip(billow, -1, 1.5)[..., None]) - picture)
     sx, sy, sz = weather.light.sun
     if weather.light.direct > 0.1 and sz > 0.2:

@@ -105,9 +105,7 @@ def _strip(plan: Street, left: float, right: float, start: float, end: float, y:
     return [(plan.x(left, z), y, z) for z in zs[::-1]] + there
 
 
-def _side(
-    canvas: Canvas, plan: Street, side: int, start: float, end: float, slab: Colour, paving: Material
-) -> None:
+def _side(canvas: Canvas, plan: Street, side: int, start: float, end: float, slab: Colour, paving: Material) -> None:
     """Verge, pavement and kerb of one side."""
     inner, middle, outer = side * plan.half, side * (plan.half + plan.verge), side * plan.edge
     if plan.verge:

@@ -146,9 +146,7 @@ def _ends(canvas: Canvas, pose: Pose, shape: Shape, patches: dict[int, Patch], l
         high = min(high, 1.25)
 
         def quad(left: float, bottom: float, right: float, top: float, at: float = along) -> list[Point]:
-            return [
-                pose.at(at, h, w) for h, w in ((bottom, left), (bottom, right), (top, right), (top, left))
-            ]
+            return [pose.at(at, h, w) for h, w in ((bottom, left), (bottom, right), (top, right), (top, left))]
 
         canvas.paint(quad(-half, low, half, low + 0.16), (44, 44, 46), light)
         canvas.paint(quad(-0.26, low + 0.18, 0.26, low + 0.3), (222, 222, 214), light)

@@ -81,9 +81,7 @@ def write_street_scenes(
         if not _complete(root, parameters):
             staging = root.with_name(f".{root.name}.partial")
             shutil.rmtree(staging, ignore_errors=True)
-            jobs = [
-                _Job(staging, split, i, size, seed) for split, count in counts.items() for i in range(count)
-            ]
+            jobs = [_Job(staging, split, i, size, seed) for split, count in counts.items() for i in range(count)]
             for _ in track(
                 _run(jobs, workers), "Drawing street scenes", len(jobs), disable=not progress, transient=True
             ):

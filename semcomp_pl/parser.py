@@ -1,0 +1,46 @@
+"""The parser of fit, validate, test and predict: LightningCLI's, but an error is one line that names the key."""
+
+import re
+from difflib import get_close_matches
+from pydoc import locate
+from typing import NoReturn
+
+from jsonargparse import ArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser
+
+from semcomp_pl.errors import SemcompError
+
+# What jsonargparse says of its own machinery round the reason.
+_MACHINERY = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+_OPTION = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)'")
+_CLASS = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+_FLAG = re.compile(r"(?:accept option '|unrecognized arguments: --)([\w.]+)")
+
+
+class Parser(LightningArgumentParser):
+    """Raises one line instead of printing the whole usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """What was wrong, and the nearest name for a misspelt one.
+
+        Raises:
+            SemcompError: always, but in the parsers that jsonargparse itself makes to try a type.
+        """
+        if not self.exit_on_error:
+            super().error(message, ex)
+        lines = [line.strip() for line in message.splitlines()]
+        reason = " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(_MACHINERY))
+        raise SemcompError(reason + self._nearest(message)) from None
+
+    def _nearest(self, message: str) -> str:
+        """The known name that an unknown one in `message` is probably meant to be."""
+        unknown, known = "", [action.dest for action in self._actions]
+        if found := _OPTION.search(message):
+            of_class: type = locate(found[1])  # type: ignore[assignment]  # jsonargparse has imported it
+            unknown, known = found[2], ArgumentParser().add_class_arguments(of_class)
+        elif found := _CLASS.search(message):
+            unknown, known = found[2], dir(locate(found[1]))
+        elif found := _FLAG.search(message):
+            unknown = found[1]
+        near = get_close_matches(unknown, known, 1)
+        return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,128 @@
+"""Learning rates, clipping, and the end of a training whose numbers are none."""
+
+import math
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.optim import Optimizer
+
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.modules.learning import Schedule, schedule_factor
+from tests.modules.conftest import CONFIGS, GANS, Lab
+
+GRID = [i / 1000 for i in range(1001)]
+
+
+def test_constant_schedule() -> None:
+    assert {schedule_factor("constant", done) for done in GRID} == {1.0}
+
+
+def test_poly_schedule() -> None:
+    assert [schedule_factor("poly", done) for done in GRID] == pytest.approx([(1 - done) ** 0.9 for done in GRID])
+
+
+def test_cosine_schedule_warms_up_and_ends_at_zero() -> None:
+    factors = [schedule_factor("cosine", done) for done in GRID]
+    assert 0 < factors[0] <= 0.01
+    assert all(earlier < later for earlier, later in pairwise(factors[:11]))
+    assert all(earlier > later for earlier, later in pairwise(factors[11:]))
+    assert max(factors) > 0.99
+    assert factors[500] == pytest.approx(0.5)
+    assert factors[-1] == pytest.approx(0, abs=1e-12)
+    for done in GRID[11:]:
+        assert schedule_factor("cosine", done) == pytest.approx(math.cos(math.pi * done / 2) ** 2)
+
+
+class Rates(Callback):
+    """The rates of all optimisers when they step."""
+
+    def __init__(self) -> None:
+        self.found: list[list[float]] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.found.append([group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
+@pytest.mark.parametrize("name", ["pspnet", "rate_distortion", "plain_gan"])
+def test_every_optimiser_follows_the_schedule(lab: Lab, name: str, schedule: Schedule) -> None:
+    options = {"discriminator_learning_rate": 2e-4} if name == "plain_gan" else {}
+    rates, initial = Rates(), [1e-3, *options.values()]
+    lab.fit(lab.model(name, schedule=schedule, learning_rate=1e-3, **options), 3, [rates], limit_val_batches=0)
+    expected = [[rate * schedule_factor(schedule, step / 6) for rate in initial] for step in range(6)]
+    assert rates.found == [pytest.approx(step) for step in expected]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_falling_schedule_needs_an_end(lab: Lab, name: str) -> None:
+    model = lab.model(name)
+    with pytest.raises(SemcompError, match=f"schedule={model.schedule} needs an end, found max_epochs=-1"):
+        lab.fit(model, -1)
+    lab.fit(lab.model(name, schedule="constant"), -1, max_steps=2, limit_val_batches=0)
+
+
+class Norms(Callback):
+    """The gradient norm of each optimiser's own parameters as it steps."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, list[float]] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for i, optimizer in enumerate(trainer.optimizers):
+            optimizer.register_step_post_hook(partial(self.note, i))
+
+    def note(self, key: int, optimizer: Optimizer, *_: Any) -> None:
+        gradients = [p.grad.norm() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.found.setdefault(key, []).append(float(torch.stack(gradients).norm()))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_optimiser_is_clipped_by_its_own_norm(lab: Lab, name: str) -> None:
+    free, clipped = Norms(), Norms()
+    lab.fit(lab.model(name, gradient_clip=0.0), 1, [free], limit_val_batches=0)
+    lab.fit(lab.model(name, gradient_clip=1e-3), 1, [clipped], limit_val_batches=0)
+    assert len(clipped.found) == len(free.found) == 1 + (name in GANS)
+    assert min(min(norms) for norms in free.found.values()) > 2e-3
+    for norms in clipped.found.values():
+        assert norms == pytest.approx([1e-3] * 2, rel=1e-3)
+
+
+class Poison(Callback):
+    """A NaN among the weights (a loss that is none) or in one gradient, at the start of epoch 1."""
+
+    def __init__(self, gradient: bool = False) -> None:
+        self.gradient = gradient
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        first = next(pl_module.parameters())
+        if trainer.current_epoch == 1 and self.gradient:
+            first.register_hook(lambda gradient: gradient * torch.nan)  # type: ignore[no-untyped-call]
+        elif trainer.current_epoch == 1:
+            first.data.fill_(torch.nan)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_c11_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str, tmp_path: Path) -> None:
+    saves = ModelCheckpoint(tmp_path, save_last=True)
+    main = "cross_entropy" if name == "pspnet" else "distortion"
+    with pytest.raises(SemcompError, match=rf"epoch 1: .*\b{main} = nan.* last checkpoint: .*last\.ckpt;") as error:
+        lab.fit(lab.model(name), 3, [Poison(), saves])
+    assert str(tmp_path / "last.ckpt") in str(error.value)
+    good = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in good["state_dict"].values())
+
+
+@pytest.mark.parametrize("name", ["rate_distortion", "plain_gan"])
+def test_c11_nan_gradient_stops_before_the_weights_are_lost(lab: Lab, name: str) -> None:
+    model = lab.model(name, gradient_clip=0.0)
+    with pytest.raises(SemcompError, match=r"epoch 1: gradient norm = nan, .* last checkpoint: none yet"):
+        lab.fit(model, 3, [Poison(gradient=True)])
+    assert all(parameter.isfinite().all() for parameter in model.parameters())

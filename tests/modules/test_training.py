@@ -1,0 +1,167 @@
+"""Every shipped model trains: the same behaviour is asked of all of them."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from semcomp_pl import losses
+from semcomp_pl.errors import SemcompError
+from tests.modules.conftest import CODECS, CONFIGS, GANS, Lab
+
+SHARED = {"adversarial", "distortion", "range", "feature_matching", "discriminator_real", "discriminator_fake"}
+TERMS = {
+    "rate_distortion": {"distortion", "range"},
+    "plain_gan": SHARED,
+    "semantic_discriminator_gan": SHARED,
+    "conditional_gan": SHARED,
+    "semantic_distortion_gan": SHARED | {"semantic"},
+    "pspnet": {"cross_entropy"},
+}
+PARTS = {"rate_distortion": {"encoder", "generator"}, "pspnet": {"net"}}
+
+
+def state(model: LightningModule) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, bool]:
+    return {name: not torch.equal(before[name], after[name]) for name in before}
+
+
+def test_every_config_has_its_terms_here() -> None:
+    assert TERMS.keys() == CONFIGS.keys()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_one_epoch(lab: Lab, name: str) -> None:
+    model = lab.model(name)
+    before = state(model)
+    metrics = lab.fit(model).callback_metrics
+    assert {key for key in metrics if key.startswith("train/")} == {f"train/{term}" for term in TERMS[name]}
+    judged = {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else {"miou"}
+    assert {key for key in metrics if not key.startswith("train/")} == {f"val/{key}" for key in judged}
+    assert all(value.isfinite() for value in metrics.values())
+    kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
+    assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, {"encoder", "generator", "discriminator"})
+    assert all(kernels.values())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_test_reports_what_validation_does(lab: Lab, name: str) -> None:
+    """The test split is the validation split here; a segmenter as judge adds mIoU to a codec's figures."""
+    options = {"judge": lab.segmenter} if name in {"rate_distortion", "plain_gan"} else {}
+    model, trainer = lab.model(name, **options), lab.trainer()
+    (val,) = trainer.validate(model, lab.data(), verbose=False)
+    (test,) = trainer.test(model, lab.data(), verbose=False)
+    assert {key.removeprefix("val/"): value for key, value in val.items()} == {
+        key.removeprefix("test/"): value for key, value in test.items()
+    }
+    assert ("val/miou" in val) is (bool(options) or name == "pspnet")
+    if name in CODECS:
+        assert val["val/bpp_bound"] == pytest.approx(model.bpp_bound(32, 64), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_predict(lab: Lab, name: str) -> None:
+    shape = (32, 64) if name == "pspnet" else (3, 32, 64)
+    predictions: Any = lab.trainer().predict(lab.model(name), lab.data())
+    assert [tuple(batch.shape) for batch in predictions] == [(2, *shape), (1, *shape)]
+
+
+class Steps(Callback):
+    """Which parts each optimiser's steps changed."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, set[str]]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.model, self.last = pl_module, state(pl_module)
+        for i, optimizer in enumerate(trainer.optimizers):
+            optimizer.register_step_post_hook(partial(self.note, i))
+
+    def note(self, optimizer: int, *_: Any) -> None:
+        now = state(self.model)
+        self.found.append((optimizer, {k.partition(".")[0] for k, moved in changed(self.last, now).items() if moved}))
+        self.last = now
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_each_step_moves_its_own_side_only(lab: Lab, name: str) -> None:
+    steps = Steps()
+    lab.fit(lab.model(name), 1, [steps])
+    assert steps.found == [(0, {"encoder", "generator"}), (1, {"discriminator"})] * 2
+
+
+@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("upsampling", ["resize", "transposed"])
+def test_paper_trunk_trains(lab: Lab, name: str, upsampling: str) -> None:
+    model = lab.model(name, trunk="paper", norm="instance", upsampling=upsampling, filters=2, downsamplings=3)
+    before = state(model)
+    metrics = lab.fit(model, limit_train_batches=1).callback_metrics
+    assert all(value.isfinite() for value in metrics.values())
+    assert all(moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_terms_are_the_weighted_losses(lab: Lab, name: str) -> None:
+    model, batch = lab.model(name, distortion_weight=3.0, feature_matching_weight=7.0), lab.batch("train")
+    if name == "semantic_distortion_gan":
+        lab.fit(model, limit_train_batches=0)  # loads the segmenter
+    out = model(batch)
+    terms = model.generator_terms(batch, out)
+    fake, real = model.judge_realism(out.reconstruction, batch), model.judge_realism(batch["image"], batch)
+    expected = {
+        "adversarial": losses.least_squares_generator(fake),
+        "distortion": 3 * losses.mse_distortion(out.reconstruction, batch["image"]),
+        "range": losses.range_penalty(out.latent, 5),
+        "feature_matching": 7 * losses.feature_matching(fake, real),
+    }
+    for term, value in expected.items():
+        torch.testing.assert_close(terms[term], value, rtol=1e-6, atol=1e-6)
+    assert terms.keys() - expected.keys() == TERMS[name] - SHARED
+    halves = losses.least_squares_discriminator(real, fake)
+    for half, value in zip(model.discriminator_loss(batch, out).values(), halves, strict=True):
+        torch.testing.assert_close(half, value / 2, rtol=1e-6, atol=1e-6)
+
+
+def test_feature_matching_can_be_left_out(lab: Lab) -> None:
+    model, batch = lab.model("plain_gan", feature_matching_weight=0.0), lab.batch("train")
+    assert model.generator_terms(batch, model(batch)).keys() == SHARED - {
+        "feature_matching",
+        "discriminator_real",
+        "discriminator_fake",
+    }
+
+
+def test_semantic_term_is_weighted_and_zero_for_the_original(lab: Lab) -> None:
+    model, batch = lab.model("semantic_distortion_gan", semantic_weight=4.0), lab.batch("train")
+    lab.fit(model, limit_train_batches=0)
+    out = model(batch)
+    (segmenter,) = model._segmenter
+    expected = 4 * losses.semantic_divergence(segmenter.read(out.reconstruction), segmenter.read(batch["image"]))
+    torch.testing.assert_close(model.generator_terms(batch, out)["semantic"], expected, rtol=1e-6, atol=1e-6)
+    same = out._replace(reconstruction=batch["image"])
+    assert model.generator_terms(batch, same)["semantic"].abs() < 1e-6
+    assert not any("segmenter" in key for key in model.state_dict())
+    assert not any(parameter.requires_grad for parameter in segmenter.parameters())
+
+
+def test_semantic_distortion_needs_a_segmenter_to_fit_only(lab: Lab) -> None:
+    model = lab.model("semantic_distortion_gan", segmenter=None)
+    lab.trainer().validate(model, lab.data(), verbose=False)
+    with pytest.raises(SemcompError, match=r"needs a segmenter to fit; train one with configs/model/pspnet\.yaml"):
+        lab.fit(model)
+
+
+def test_segmenter_survives_a_batch_of_ignored_pixels(lab: Lab) -> None:
+    class AllIgnored(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            batch["label"].fill_(255)
+
+    model = lab.model("pspnet")
+    assert lab.fit(model, 1, [AllIgnored()]).callback_metrics["train/cross_entropy"] == 0
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
