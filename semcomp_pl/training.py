@@ -91,17 +91,10 @@ class SemcompCLI(LightningCLI):
         else:
             self.run = run_of_checkpoint(str(self.checkpoint)) or root / name
 
-    def after_instantiate_classes(self) -> None:
-        """Load the checkpoint or export: here what does not fit is said in short."""
-        if self.checkpoint is None:
-            return
-        saved, own = read_saved(self.checkpoint), type(self.model).__name__
-        if saved.model != own:
-            raise SemcompError(f"{self.checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
-        load_strictly(self.model, saved, self.checkpoint)
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with the run's logger and callbacks."""
+        if self.checkpoint is not None:
+            _fill(self.model, self.checkpoint)
         config = self.config_init[self.subcommand]
         given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
         return super().instantiate_trainer(
@@ -143,12 +136,17 @@ class SemcompCLI(LightningCLI):
         ]
 
 
+def _fill(model: LightningModule, checkpoint: Path) -> None:
+    """Load an export; of a checkpoint, which Lightning loads later, say in short what does not fit."""
+    saved, own = read_saved(checkpoint), type(model).__name__
+    if saved.model != own:
+        raise SemcompError(f"{checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
+    load_strictly(model, saved, checkpoint)
+
+
 def _epochs_done(checkpoint: Path) -> int:
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["epoch"]) + 1
-    except Exception:
-        return 0
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return int(content["epoch"]) + 1
 
 
 def _as_list(value: Any) -> list[Any]:

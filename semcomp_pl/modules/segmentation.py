@@ -58,6 +58,7 @@ class Segmentation(ScheduledModule):
         self.save_hyperparameters()
         if num_classes < 2:
             raise SemcompError(f"{num_classes} classes found, expected at least 2; choose data with label maps")
+        self.num_classes = num_classes
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.schedule, self.gradient_clip = schedule, gradient_clip
         self.encoder, self.encoder_weights = encoder, encoder_weights
