@@ -31,7 +31,7 @@ class SampleGrid(Callback):
     def __init__(self, images: int = 4) -> None:
         self.images = images
 
-    def on_validation_batch_end(  # type: ignore[override]  # Lightning calls a batch Any
+    def on_validation_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,

@@ -97,19 +97,24 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    root = tmp_path_factory.mktemp("lab")
+def write_images(root: Path, counts: Mapping[str, int]) -> None:
+    """Images of coloured blocks by split, with masks of their classes and a few ignored pixels."""
     rng = np.random.default_rng(0)
-    for split, count in (("train", 8), ("val", 3)):
+    for split, count in counts.items():
         for i in range(count):
             blocks = rng.integers(0, len(CLASSES), (2, 4))
             mask = blocks.repeat(HEIGHT // 2, 0).repeat(WIDTH // 4, 1).astype(np.uint8)
-            noise = rng.integers(0, 24, (HEIGHT, WIDTH, 3))
             colours = rng.integers(0, 230, (len(CLASSES), 3))
+            image = colours[mask] + rng.integers(0, 24, (HEIGHT, WIDTH, 3))
             mask[:3, :5] = 255
-            for directory, pixels in ((split, colours[mask % 4] + noise), (f"{split}annot", mask)):
+            for directory, pixels in ((split, image), (f"{split}annot", mask)):
                 (root / directory).mkdir(exist_ok=True)
                 Image.fromarray(pixels.astype(np.uint8)).save(root / directory / f"{i}.png")
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    root = tmp_path_factory.mktemp("lab")
+    write_images(root, {"train": 8, "val": 3})
     alone = Lab(root)
     return Lab(root, str(alone.checkpoint(alone.model("pspnet"), root / "segmenter.ckpt")))

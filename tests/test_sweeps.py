@@ -1,0 +1,75 @@
+"""Every command of every sweep, as W&B would run it, goes through the real parser."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+from semcomp_pl.cli import main
+
+SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
+
+
+def commands(sweep: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """The grid's points, each with what follows `python -m semcomp_pl`, formatted by W&B's own functions."""
+    macros = {"${env}": ["/usr/bin/env"], "${interpreter}": ["python"]}
+    names = list(sweep["parameters"])
+    for values in product(*(sweep["parameters"][name]["values"] for name in names)):
+        point = dict(zip(names, values, strict=True))
+        arguments = create_sweep_command_args({"args": {name: {"value": value} for name, value in point.items()}})
+        filled = macros | {"${args}": arguments["args"]}
+        words = [word for part in create_sweep_command(list(sweep["command"])) for word in filled.get(part, [part])]
+        assert words[:4] == ["/usr/bin/env", "python", "-m", "semcomp_pl"]
+        yield point, words[4:]
+
+
+def parsed(command: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """The configuration that the command line would train with."""
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--print_config"])
+    assert stop.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
+def test_s1_every_point_of_the_grid_is_parsed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = list(commands(yaml.safe_load(file.read_text())))
+    assert len(points) >= 9
+    for point, command in points:
+        config = parsed(command, capsys)
+        for name, value in point.items():
+            assert config["model"]["init_args"][name.removeprefix("model.")] == value
+        assert config["trainer"]["logger"]["class_path"].endswith("WandbLogger")
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
+def test_the_metric_is_one_that_models_log(file: Path) -> None:
+    assert yaml.safe_load(file.read_text())["metric"] == {"name": "val/psnr", "goal": "maximize"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("data.flip", False), ("data.size", [64, 128]), ("data.source.init_args", {"seed": 3}), ("model.betas", [0.5, 0.9])],
+    ids=["bool", "list", "dict", "tuple"],
+)
+def test_s1_other_types_survive_the_text(name: str, value: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = yaml.safe_load(SWEEPS[0].read_text()) | {"parameters": {name: {"values": [value]}}}
+    ((_, command),) = commands(sweep)
+    config = parsed(command, capsys)
+    found = config["data"] if name.startswith("data") else config["model"]["init_args"]
+    for key in name.split(".")[1:]:
+        found = found[key]
+    assert found == value if not isinstance(value, dict) else value.items() <= found.items()
+
+
+@pytest.mark.parametrize("name", ["model.filters", "model.init_from"])
+def test_s1_null_is_refused_with_advice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = yaml.safe_load(SWEEPS[0].read_text()) | {"parameters": {name: {"values": [None]}}}
+    ((_, command),) = commands(sweep)
+    assert main(command) == 2
+    assert f"--{name}=None" in (error := capsys.readouterr().err)
+    assert "give a number" in error
