@@ -28,12 +28,12 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(ImageDataModule, "data")
-    parser.add_argument("--models", type=list[str], nargs="*", default=[], help="checkpoints or exports")
-    parser.add_argument("--bpp", type=list[float], nargs="*", default=[], help="rates at which WebP is searched")
+    parser.add_argument("--models", type=str, nargs="*", default=[], help="checkpoints or exports")
+    parser.add_argument("--bpp", type=float, nargs="*", default=[], help="rates at which WebP is searched")
     parser.add_argument("--judge", type=str | None, default=None, help="segmenter for mIoU")
     parser.add_argument("--pictures", type=str | None, default=None, help="PNG to draw")
     config = parser.parse_args()
-    data = parser.instantiate_classes(config).data
+    data = parser.instantiate(config).data
     data.setup("validate")
     batches: list[Batch] = list(data.val_dataloader())
     judge = None if config.judge is None else Segmentation.from_file(config.judge)

@@ -21,9 +21,20 @@ from semcomp_pl.plots import Strip, draw_losses, draw_reconstructions
 from semcomp_pl.types import Batch
 
 _RD, _SEGMENTER = "runs/rate_distortion/checkpoints/best.ckpt", "runs/pspnet/checkpoints/best.ckpt"
-_GAN = ["--model.init_from", _RD, "--model.learning_rate", "3e-4", "--trainer.max_epochs", "5", "--ema_decay", "0.95"]
+_WIDTH = ["--model.filters", "48"]
+_GAN = [
+    *_WIDTH,
+    "--model.init_from",
+    _RD,
+    "--model.learning_rate",
+    "3e-4",
+    "--trainer.max_epochs",
+    "5",
+    "--ema_decay",
+    "0.95",
+]
 STAGES: dict[str, tuple[str, list[str]]] = {
-    "rate_distortion": ("RateDistortion", ["--trainer.max_epochs", "35", "--ema_decay", "0.99"]),
+    "rate_distortion": ("RateDistortion", [*_WIDTH, "--trainer.max_epochs", "40", "--ema_decay", "0.99"]),
     "pspnet": ("PSPNet", ["--trainer.max_epochs", "10"]),
     "plain_gan": ("PlainGAN", _GAN),
     "semantic_discriminator_gan": ("SemanticDiscriminatorGAN", _GAN),

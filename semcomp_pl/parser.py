@@ -3,7 +3,7 @@
 import re
 from difflib import get_close_matches
 from pydoc import locate
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
@@ -18,7 +18,10 @@ _FLAG = re.compile(r"(?:accept option '|unrecognized arguments: --)([\w.]+)")
 
 
 class Parser(LightningArgumentParser):
-    """Raises one line instead of printing the whole usage."""
+    """Raises one line instead of printing the whole usage; takes no abbreviations, which hide typing errors."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """What was wrong, and the nearest name for a misspelt one.
@@ -34,13 +37,19 @@ class Parser(LightningArgumentParser):
 
     def _nearest(self, message: str) -> str:
         """The known name that an unknown one in `message` is probably meant to be."""
-        unknown, known = "", [action.dest for action in self._actions]
+        unknown, known = "", []
         if found := _OPTION.search(message):
             of_class: type = locate(found[1])  # type: ignore[assignment]  # jsonargparse has imported it
             unknown, known = found[2], ArgumentParser().add_class_arguments(of_class)
         elif found := _CLASS.search(message):
             unknown, known = found[2], dir(locate(found[1]))
         elif found := _FLAG.search(message):
-            unknown = found[1]
+            commands = [parser for action in self._actions for parser in _parsers(action)]
+            unknown, known = found[1], [action.dest for parser in (self, *commands) for action in parser._actions]
         near = get_close_matches(unknown, known, 1)
         return f"; did you mean {near[0]}?" if near else ""
+
+
+def _parsers(action: Any) -> list[ArgumentParser]:
+    """The parsers of the commands, where `action` chooses among those."""
+    return list((getattr(action, "_name_parser_map", None) or {}).values())

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from semcomp_pl.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
 from semcomp_pl.data import ImageDataModule
@@ -21,7 +21,7 @@ from semcomp_pl.history import RunHistory
 from semcomp_pl.modules.checkpoint import load_strictly, read_saved
 from semcomp_pl.modules.loading import class_of
 from semcomp_pl.parser import Parser
-from semcomp_pl.paths import claim_run, find_checkpoint, is_export, release_run, run_of_checkpoint, snake_case
+from semcomp_pl.paths import claim_run, find_checkpoint, release_run, run_of_checkpoint, snake_case
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
@@ -68,7 +68,8 @@ class SemcompCLI(LightningCLI):
         config.weights_only = True
         for logger in _as_list(config.trainer.logger):
             if logger.class_path.endswith("WandbLogger"):
-                logger.init_args.update(save_dir=str(self.run), name=logger.init_args.name or self.run.name)
+                logger.init_args.save_dir = str(self.run)
+                logger.init_args.name = logger.init_args.name or self.run.name
 
     def _find_run(self, config: Any) -> None:
         """Set `checkpoint`, and `run`: a new one, the checkpoint's, or for an export one of its name."""

@@ -46,14 +46,14 @@ def test_s1_every_point_of_the_grid_is_parsed(file: Path, capsys: pytest.Capture
         assert config["trainer"]["logger"]["class_path"].endswith("WandbLogger")
 
 
-@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
-def test_the_metric_is_one_that_models_log(file: Path) -> None:
-    assert yaml.safe_load(file.read_text())["metric"] == {"name": "val/psnr", "goal": "maximize"}
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("data.flip", False), ("data.size", [64, 128]), ("data.source.init_args", {"seed": 3}), ("model.betas", [0.5, 0.9])],
+    [
+        ("data.flip", False),
+        ("data.size", [64, 128]),
+        ("data.source.init_args", {"seed": 3}),
+        ("model.betas", [0.5, 0.9]),
+    ],
     ids=["bool", "list", "dict", "tuple"],
 )
 def test_s1_other_types_survive_the_text(name: str, value: Any, capsys: pytest.CaptureFixture[str]) -> None:

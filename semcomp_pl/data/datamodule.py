@@ -120,7 +120,7 @@ class ImageDataModule(LightningDataModule):
         )
         return DataLoader(
             data,
-            self.batch_size,
+            batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             drop_last=True,
@@ -145,7 +145,8 @@ class ImageDataModule(LightningDataModule):
                 "one each; lower --trainer.devices"
             )
         sampler = UnrepeatedDistributedSampler(data, self._world(), self._rank(), shuffle=False)
-        return DataLoader(data, self.eval_batch_size, sampler=sampler)
+        # by name: for `predict` Lightning makes the loader anew, and a positional batch size would be given twice
+        return DataLoader(data, batch_size=self.eval_batch_size, sampler=sampler)
 
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1

@@ -33,7 +33,7 @@ def read_checkpoint(path: str | Path) -> Saved:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error) or "no content").splitlines()[0][:120]
         raise SemcompError(f"{path}: not a readable checkpoint ({reason}); it may be truncated or damaged") from None
     if not isinstance(content, dict) or "model" not in content:
         raise SemcompError(f"{path}: not a checkpoint of semcomp_pl; expected one that `semcomp fit` wrote")

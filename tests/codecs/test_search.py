@@ -81,9 +81,7 @@ def test_no_file_exceeds_the_target_where_the_rate_is_not_monotone() -> None:
         assert found is None or len(found.data) <= size
 
 
-@pytest.mark.skipif(
-    not CAMVID.is_dir(), reason="no CamVid: set SEMCOMP_TEST_DATA to the folder of the data sets"
-)
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="no CamVid: set SEMCOMP_TEST_DATA to the folder of the data sets")
 def test_camvid_reaches_the_measured_quality() -> None:
     """Every tenth image at 256x128; the whole set gives 22.33 dB at 0.063 bpp and 24.49 dB at 0.15."""
     images = []

@@ -49,9 +49,7 @@ def test_m5_fewer_scales_equal_pytorch_msssim(size: tuple[int, int], scales: int
 
 def test_m5_one_scale_is_ssim() -> None:
     x, y = pair(13, 21)
-    expected = pytorch_msssim.ssim(
-        x, y, 1.0, size_average=False, win=WINDOW.repeat(3, 1, 1, 1), nonnegative_ssim=True
-    )
+    expected = pytorch_msssim.ssim(x, y, 1.0, size_average=False, win=WINDOW.repeat(3, 1, 1, 1), nonnegative_ssim=True)
     torch.testing.assert_close(ms_ssim(x, y), expected, atol=1e-7, rtol=0)
 
 

@@ -27,9 +27,7 @@ class Brightness(nn.Module):
         return (image.mean(dim=1) * self.steps).long().clamp(max=CLASSES - 1)
 
 
-def batch(
-    count: int, height: int = 32, width: int = 48, seed: int = 0
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batch(count: int, height: int = 32, width: int = 48, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Reconstructions, images, rates and labels (with ignored pixels) of `count` images."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)

@@ -57,9 +57,9 @@ def test_another_segmenter_judges(lab: Lab, files: dict[str, str]) -> None:
 
 
 def test_the_segmenter_whose_labels_are_transmitted_is_refused(lab: Lab, files: dict[str, str]) -> None:
+    refused = lab.model("conditional_gan", segmenter=lab.segmenter, judge=files["exported"])
     with pytest.raises(SemcompError, match=REFUSED):
-        model = lab.model("conditional_gan", segmenter=lab.segmenter, judge=files["exported"])
-        lab.trainer().validate(model, lab.data(), verbose=False)
+        lab.trainer().validate(refused, lab.data(), verbose=False)
     accepted = lab.model("conditional_gan", segmenter=lab.segmenter, judge=files["other"])
     (figures,) = lab.trainer().validate(accepted, lab.data(), verbose=False)
     assert "val/miou" in figures

@@ -1,0 +1,283 @@
+"""The command line from outside: what it answers, what it refuses, what it leaves in a run's directory."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from semcomp_pl import __version__
+from semcomp_pl.cli import main
+from semcomp_pl.paths import configs_root
+from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, write_images
+
+CONFIGS = {
+    kind: sorted(f"configs/{kind}/{file.name}" for file in (configs_root() / kind).glob("*.yaml"))
+    for kind in ("data", "logger", "model", "size", "trainer")
+}
+CODECS = [file for file in CONFIGS["model"] if "pspnet" not in file]
+STREETS, PLAIN = "configs/data/streets.yaml", "configs/model/plain_gan.yaml"
+
+
+def fit(*configs: str) -> list[str]:
+    return ["fit", *(word for config in configs for word in ("--config", config))]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+    """Run a command that must fail for its usage; the message."""
+
+    def run(args: list[str]) -> str:
+        assert main(args) == 2
+        *_, message = capsys.readouterr().err.splitlines()
+        assert message.startswith("error: ")
+        return message
+
+    return run
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+    """What `--print_config` makes of a command."""
+
+    def run(args: list[str]) -> str:
+        with pytest.raises(SystemExit) as stop:
+            main([*args, "--print_config"])
+        assert stop.value.code == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "answer"),
+    [
+        (["--help"], 0, "usage: semcomp COMMAND"),
+        ([], 2, "usage: semcomp COMMAND"),
+        (["--version"], 0, f"semcomp_pl {__version__}"),
+        (["compres"], 2, "unknown command 'compres'"),
+        (["export"], 2, "two arguments"),
+        (["test", "nowhere"], 2, "nowhere: neither the directory of a run"),
+        (["fit", "--model.filters=None"], 2, "give a number"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_l3_answers_without_importing_torch(args: list[str], status: int, answer: str) -> None:
+    code = f"import sys; from semcomp_pl.cli import main; s = main({args}); print('torch' in sys.modules); sys.exit(s)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "False")
+    assert answer in done.stdout + done.stderr
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "semcomp_pl", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"semcomp_pl {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--model.filtres=3"], "'filtres' is not accepted; did you mean filters?"),
+        (["--trainer.max_epoch=3"], "--trainer.max_epoch=3; did you mean trainer.max_epochs?"),
+        (["--data.source.rot=x"], "'rot' is not accepted; did you mean root?"),
+        (["--model.filters=many"], "key \"filters\": Expected a <class 'int'>. Got value: many"),
+        (["--model.class_path=semcomp_pl.modules.PlainGan"], "no attribute 'PlainGan'; did you mean PlainGAN?"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--model.levels=1"], "levels=1 found"),
+        (["--trainer.precision=16-mixed"], "precision=16-mixed found, expected 32-true or bf16-mixed"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_l1_a_wrong_flag_is_named(
+    args: list[str], message: str, refused: Callable[[list[str]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused([*fit(STREETS, PLAIN), *args])
+    assert list((tmp_path / "runs").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainer: {max_epoch: 3}", "does not accept option 'trainer.max_epoch'; did you mean trainer.max_epochs?"),
+        ("model: {init_args: {filtres: 3}}", "'filtres' is not accepted; did you mean filters?"),
+        ("data: {sizes: [64, 64]}", "'data.sizes'; did you mean data.size?"),
+        ("trainer: {max_epochs: [3", "Problems parsing config"),
+    ],
+    ids=["trainer", "model", "data", "not YAML"],
+)
+def test_l1_a_wrong_key_in_a_file_is_named(
+    text: str, message: str, refused: Callable[[list[str]], str], tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    assert message in refused(fit(STREETS, PLAIN, str(tmp_path / "wrong.yaml")))
+
+
+def test_l1_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> None:
+    message = refused(fit("configs/trainer/cpu.yaml"))
+    assert "data.source" in message
+    assert "model" in message
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        *((trainer, STREETS, PLAIN) for trainer in CONFIGS["trainer"]),
+        *((data, PLAIN) for data in CONFIGS["data"]),
+        *((STREETS, model) for model in CONFIGS["model"]),
+        *((STREETS, model, size) for model in CODECS for size in CONFIGS["size"]),
+        *((STREETS, PLAIN, logger) for logger in CONFIGS["logger"]),
+    ],
+    ids=lambda configs: "+".join(Path(config).stem for config in configs),
+)
+def test_l4_every_config_prints_what_it_parses_to(
+    configs: tuple[str, ...], printed: Callable[[list[str]], str], tmp_path: Path
+) -> None:
+    once = printed(fit(*configs))
+    (tmp_path / "full.yaml").write_text(once)
+    assert printed(fit(str(tmp_path / "full.yaml"))) == once
+    whole = yaml.safe_load(once)
+    for config in configs:
+        assert contains(whole, yaml.safe_load((configs_root().parent / config).read_text()), configs[-1] == config)
+
+
+def contains(whole: Any, part: Any, last: bool) -> bool:
+    """Whether every key of `part` is in `whole`, with its value where no later file may have changed it."""
+    if isinstance(part, dict):
+        return all(key in whole and contains(whole[key], value, last) for key, value in part.items())
+    return bool(whole == part) or not last
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with data and `runs/run`, a PlainGAN of two epochs."""
+    directory = tmp_path_factory.mktemp("cli")
+    (directory / "data").mkdir()
+    write_images(directory / "data", {"train": 8, "val": 3})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        assert main([*fit(PLAIN), *data_flags(), *TINY, "--name=run"]) == 0
+    return directory
+
+
+TINY = ["--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4", "--trainer.max_epochs=2"]
+TINY += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=1"]
+
+
+def data_flags() -> list[str]:
+    flags = ["--data.source=semcomp_pl.data.Folder", "--data.source.root=data", "--data.source.masks=annot"]
+    flags += [f"--data.source.classes=[{','.join(CLASSES)}]", f"--data.size=[{HEIGHT},{WIDTH}]"]
+    return [*flags, "--data.batch_size=4", "--data.eval_batch_size=2", "--data.num_workers=0"]
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_run_holds_all_that_test_needs(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    there = {file.name for file in (lab / "runs/run").iterdir()}
+    assert {"config.yaml", "metrics.csv", "samples.png", "checkpoints"} <= there
+    figures = []
+    for _ in range(2):
+        assert main(["test", "runs/run"]) == 0
+        figures += rows(lab / "runs/run/test/metrics.csv")
+    assert figures[0] == figures[1]
+    validated = [row for row in rows(lab / "runs/run/metrics.csv") if row["val/psnr"]][-1]
+    assert float(figures[0]["test/psnr"]) == pytest.approx(float(validated["val/psnr"]), abs=1e-5)
+
+
+def test_predict_writes_every_reconstruction(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    assert main(["predict", "runs/run"]) == 0
+    assert sorted(file.stem for file in (lab / "runs/run/predict").glob("*.png")) == ["0", "1", "2"]
+
+
+def test_an_export_is_tested_without_its_run(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    assert main(["export", "runs/run/checkpoints/best.ckpt", "exported"]) == 0
+    assert main(["test", "exported", *data_flags()]) == 0
+    (figures,) = rows(lab / "runs/exported/test/metrics.csv")
+    validated = [row for row in rows(lab / "runs/run/metrics.csv") if row["val/psnr"]][-1]
+    assert float(figures["test/psnr"]) == pytest.approx(float(validated["val/psnr"]), abs=0.05)  # half precision
+
+
+def test_flags_come_before_what_a_checkpoint_says(
+    lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    assert "nowhere.ckpt: no such checkpoint" in refused(["test", "runs/run", "--model.judge=nowhere.ckpt"])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fit", "--ckpt_path=last", "--name=none"], "no checkpoint to resume or to load in runs/none/checkpoints"),
+        (["fit", "--ckpt_path=data"], "data: a directory found, expected a .ckpt file"),
+        (["fit", "--ckpt_path=runs/run/checkpoints/last.ckpt", "--model.filters=16"], "tensors do not fit PlainGAN"),
+        (["test", "--ckpt_path=runs/run/checkpoints/last.ckpt", "--config", "configs/model/rate_distortion.yaml"], ""),
+        (["fit", "--ckpt_path=last", "--name=run"], "finished, 2 epochs done with max_epochs=2"),
+        (["test"], "no checkpoint to test"),
+        (["fit", "--name=run"], "this run exists"),
+    ],
+    ids=["last with none", "directory", "other numbers", "other model", "finished", "no checkpoint", "name taken"],
+)
+def test_c6_a_checkpoint_that_cannot_be_used(
+    args: list[str], message: str, lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    tiny = [flag for flag in TINY if "discriminator" not in flag or "configs/model/rate_distortion.yaml" not in args]
+    command = [args[0], "--config", PLAIN, *data_flags(), *tiny, *args[1:]]
+    assert (message or "a PlainGAN found, expected a RateDistortion") in refused(command)
+
+
+def test_a_resumed_run_goes_on_with_its_history(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    assert main([*fit(PLAIN), *data_flags(), *TINY, "--name=longer"]) == 0
+    before = rows(lab / "runs/longer/metrics.csv")
+    assert main(["fit", "runs/longer", "--trainer.max_epochs=3"]) == 0
+    after = rows(lab / "runs/longer/metrics.csv")
+    assert after[: len(before)] == before
+    assert [row["epoch"] for row in after if row["val/psnr"]] == ["0", "1", "2"]
+
+
+def test_a_run_that_never_trained_leaves_its_name_free(
+    lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    command = [*fit(PLAIN), *data_flags(), *TINY, "--name=free", "--model.init_from=nowhere.ckpt"]
+    assert "nowhere.ckpt" in refused(command)
+    assert not (lab / "runs/free").exists()
+
+
+def test_runs_of_one_process_get_directories_of_their_own(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    command = [*fit(PLAIN), *data_flags(), *TINY, "--trainer.max_epochs=1"]
+    assert main(command) == main(command) == 0
+    assert [
+        yaml.safe_load((lab / f"runs/{run}/config.yaml").read_text())["model"] for run in ("plain_gan", "plain_gan-2")
+    ]
+
+
+def test_figures_travel_with_an_export(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    assert main(["test", "runs/run"]) == 0
+    assert main(["export", "runs/run/checkpoints/best.ckpt", "figured"]) == 0
+    (tested,) = rows(lab / "runs/run/test/metrics.csv")
+    assert json.loads((lab / "figured/figures.json").read_text())["test/psnr"] == float(tested["test/psnr"])
+
+
+@pytest.mark.slow
+def test_wandb_offline_stands_beside_the_csv(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert main([*fit(PLAIN, "configs/logger/wandb.yaml"), *data_flags(), *TINY, "--name=tracked"]) == 0
+    assert list((lab / "runs/tracked/wandb").glob("offline-run-*/run-*.wandb"))
+    assert list((lab / "runs/tracked/wandb").glob("offline-run-*/files/media/images/val/samples_*.png"))
+    assert rows(lab / "runs/tracked/metrics.csv")
