@@ -60,9 +60,7 @@ def _model_rows(path: str, batches: list[Batch], judge: Segmentation | None) -> 
 
 def _print(rows: list[Row], images: int) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row.values))
-    print(
-        f"{images} images; {platform.processor() or platform.machine()}, torch {torch.__version__}, Pillow {PIL.__version__}"
-    )
+    print(f"{images} images; {platform.machine()}, torch {torch.__version__}, Pillow {PIL.__version__}")
     print("| " + " | ".join(names) + " |")
     print("|" + " --- |" * len(names))
     for row in rows:

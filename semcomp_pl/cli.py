@@ -88,6 +88,6 @@ def _directory_arguments(command: str, directory: Path) -> list[str]:
 def _export(args: list[str]) -> None:
     if len(args) != 2 or args[0].startswith("-"):
         raise SemcompError(f"semcomp export takes two arguments, CKPT and DIR; {len(args)} found")
-    from semcomp_pl.modules.bundle import export
+    from semcomp_pl.modules.export import export
 
     print(f"exported {args[0]} to {export(*args)}")

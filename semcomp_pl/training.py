@@ -58,11 +58,11 @@ class SemcompCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.trainer.precision not in PRECISIONS:
             raise SemcompError(
-                f"precision={config.trainer.precision} found, expected 32-true or bf16-mixed: float16 needs its "
-                "gradients scaled, which two optimisers with clipping do not survive"
+                f"precision={config.trainer.precision} found, expected 32-true or bf16-mixed: float16, whose "
+                "gradients must be scaled, is not supported"
             )
         self._find_run(config)
-        # An export is loaded by `after_instantiate_classes`; Lightning loads checkpoints.
+        # Lightning loads checkpoints; an export is loaded by `_fill`.
         export = self.checkpoint is None or self.checkpoint.is_dir()
         config.ckpt_path = None if export else str(self.checkpoint)
         config.weights_only = True

@@ -9,35 +9,40 @@ The file names are fixed and the class must be one of the suite's, so a stranger
 open or run. The discriminator stays behind: coding does not need it.
 """
 
-import csv
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from semcomp_pl import __version__
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.checkpoint import Saved, read_checkpoint
-from semcomp_pl.paths import run_of_checkpoint
 
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
 _PATHS = ("init_from", "judge", "segmenter", "encoder_weights")  # files of the machine that trained
 
 
-def export(checkpoint: str, directory: str) -> Path:
-    """Write a checkpoint as a bundle; returns its directory.
+class Saved(NamedTuple):
+    """A model on disk: name of its class, its plain constructor arguments, its (averaged) weights."""
+
+    model: str
+    hyper_parameters: dict[str, Any]
+    state: dict[str, Tensor]
+
+
+def write_bundle(saved: Saved, figures: dict[str, float], directory: Path) -> None:
+    """Write a model and what was measured of it.
 
     Raises:
-        SemcompError: unreadable checkpoint, or the directory holds something already.
+        SemcompError: the directory holds something already, or is a file.
     """
-    saved, target = read_checkpoint(checkpoint), Path(directory)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise SemcompError(f"{target}: holds files already, expected a new or empty directory; choose another")
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise SemcompError(f"{directory}: holds files already, expected a new or empty directory; choose another")
     state = {
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
         for name, value in saved.state.items()
@@ -52,15 +57,13 @@ def export(checkpoint: str, directory: str) -> Path:
     }
     contents = {
         "config.json": _json(config),
-        "figures.json": _json(_figures(checkpoint)),
+        "figures.json": _json(figures),
         "model.safetensors": save_tensors(state),
     }
-    target.mkdir(parents=True, exist_ok=True)
+    contents["manifest.json"] = _json({name: hashlib.sha256(c).hexdigest() for name, c in contents.items()})
+    directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        (target / name).write_bytes(content)
-    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    (target / "manifest.json").write_bytes(_json(manifest))
-    return target
+        (directory / name).write_bytes(content)
 
 
 def read_bundle(directory: Path) -> Saved:
@@ -105,14 +108,3 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
 
 def _json(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
-
-
-def _figures(checkpoint: str) -> dict[str, float]:
-    """What `semcomp test` measured for the run that the checkpoint belongs to."""
-    run = run_of_checkpoint(checkpoint)
-    file = None if run is None else run / "test" / "metrics.csv"
-    if file is None or not file.is_file():
-        return {}
-    with file.open(newline="") as lines:
-        *_, last = csv.DictReader(lines)
-    return {name: float(value) for name, value in last.items() if name.startswith("test/") and value}

@@ -2,23 +2,16 @@
 
 import pickle
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.modules.bundle import Saved, read_bundle
 
 Built = TypeVar("Built", bound=LightningModule)
-
-
-class Saved(NamedTuple):
-    """A model on disk: name of its class, its plain constructor arguments, its (averaged) weights."""
-
-    model: str
-    hyper_parameters: dict[str, Any]
-    state: dict[str, Tensor]
 
 
 def read_checkpoint(path: str | Path) -> Saved:
@@ -86,8 +79,6 @@ def read_saved(path: str | Path) -> Saved:
     Raises:
         SemcompError: as `read_checkpoint` and `semcomp_pl.modules.bundle.read_bundle`.
     """
-    from semcomp_pl.modules.bundle import read_bundle
-
     return read_bundle(Path(path)) if Path(path).is_dir() else read_checkpoint(path)
 
 

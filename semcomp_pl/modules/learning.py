@@ -73,7 +73,7 @@ class ScheduledModule(LightningModule):
         last = getattr(saved, "last_model_path", "") or getattr(saved, "best_model_path", "") or "none yet"
         raise SemcompError(
             f"training stopped in epoch {self.current_epoch}: {found}, expected finite numbers; last checkpoint: "
-            f"{last}; resume from it with --ckpt_path and a lower --model.learning_rate"
+            f"{last}; start from it with --model.init_from and a lower --model.learning_rate"
         )
 
 

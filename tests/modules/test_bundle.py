@@ -12,7 +12,7 @@ import torch
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules import Segmentation
-from semcomp_pl.modules.bundle import export
+from semcomp_pl.modules.export import export
 from semcomp_pl.modules.loading import load
 from tests.modules.conftest import CODECS, CONFIGS, GANS, Lab, reconstruct
 

@@ -7,7 +7,7 @@ import pytest
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules import SemanticDistortionGAN
-from semcomp_pl.modules.bundle import export
+from semcomp_pl.modules.export import export
 from semcomp_pl.modules.loading import load
 from tests.modules.conftest import Lab
 
