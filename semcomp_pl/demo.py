@@ -71,7 +71,7 @@ def main(args: list[str]) -> None:
             _train(name, options.epochs, console)
         data = ImageDataModule(StreetScenes(root="streets", train=192), num_workers=0)
         data.setup("validate")
-        batches: list[Batch] = list(data.val_dataloader())  # type: ignore[arg-type]
+        batches: list[Batch] = list(data.val_dataloader())
         original = Strip("Original", batches[0]["image"][:3], [""] * 3)
         _write(_measure_all(batches, console), original, console)
     minutes = (time.perf_counter() - started) / 60

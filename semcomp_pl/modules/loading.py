@@ -4,7 +4,8 @@ from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.checkpoint import Saved, read_saved, rebuild
+from semcomp_pl.modules.bundle import Saved
+from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
 from semcomp_pl.modules.rate_distortion import RateDistortion
