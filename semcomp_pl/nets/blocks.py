@@ -87,6 +87,18 @@ def upsample_block(inputs: int, outputs: int, norm: Norm, upsampling: Literal["r
     return nn.Sequential(transposed, make_norm(norm, outputs), nn.ReLU())
 
 
+def shuffle_conv(inputs: int, outputs: int, kernel: int, factor: int) -> nn.Sequential:
+    """Convolution and pixel shuffle: `factor` times the size, (B, inputs, H, W) to (B, outputs, fH, fW).
+
+    The pixels of a cell start out equal, or the grid of cells shows after short training:
+    Aitken et al., https://arxiv.org/abs/1707.02937.
+    """
+    convolution = nn.Conv2d(inputs, outputs * factor**2, kernel, padding=kernel // 2)
+    for parameter in convolution.parameters():
+        parameter.data = parameter.data[:: factor**2].repeat_interleave(factor**2, 0)
+    return nn.Sequential(convolution, nn.PixelShuffle(factor))
+
+
 def resize_to(side: Tensor, like: Tensor) -> Tensor:
     """Side information (B, K, H', W') averaged down to the grid of `like` (B, C, H, W)."""
     return F.adaptive_avg_pool2d(side, (like.shape[-2], like.shape[-1]))

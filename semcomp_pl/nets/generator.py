@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from semcomp_pl.nets.blocks import ConvBlock, PreNormBlock, ResidualBlock, resize_to, upsample_block
+from semcomp_pl.nets.blocks import ConvBlock, PreNormBlock, ResidualBlock, resize_to, shuffle_conv, upsample_block
 from semcomp_pl.nets.trunk import TrunkShape
 
 
@@ -48,5 +48,5 @@ def _fast(shape: TrunkShape) -> Generator:
     layers: list[nn.Module] = [nn.Conv2d(shape.channels + shape.side_channels, widths[0], 3, padding=1)]
     layers += [PreNormBlock(widths[0], shape.norm) for _ in range(shape.blocks)]
     for a, b in itertools.pairwise(widths):
-        layers += [nn.Conv2d(a, 4 * b, 1), nn.PixelShuffle(2), PreNormBlock(b, shape.norm)]
-    return Generator(nn.Sequential(*layers, nn.Conv2d(widths[-1], 48, 3, padding=1), nn.PixelShuffle(4)))
+        layers += [*shuffle_conv(a, b, 1, 2), PreNormBlock(b, shape.norm)]
+    return Generator(nn.Sequential(*layers, *shuffle_conv(widths[-1], 3, 3, 4)))

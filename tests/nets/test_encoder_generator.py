@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.nets.blocks import ChannelNorm, Norm, ResidualBlock
+from semcomp_pl.nets.blocks import ChannelNorm, Norm, ResidualBlock, shuffle_conv
 from semcomp_pl.nets.encoder import make_encoder
 from semcomp_pl.nets.generator import make_generator
 from semcomp_pl.nets.trunk import Trunk, TrunkShape, Upsampling
@@ -162,3 +162,12 @@ def test_side_information_reaches_latent_and_image() -> None:
 def test_impossible_shapes_are_refused_by_name(wrong: dict[str, int]) -> None:
     with pytest.raises(SemcompError, match=f"{next(iter(wrong))}=-?\\d found, expected at least"):
         TrunkShape(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_pixels_of_a_shuffled_cell_start_equal(factor: int) -> None:
+    grown = shuffle_conv(5, 3, 3, factor)(torch.randn(2, 5, 6, 7))
+    assert grown.shape == (2, 3, 6 * factor, 7 * factor)
+    cells = grown.unfold(2, factor, factor).unfold(3, factor, factor).flatten(4)
+    torch.testing.assert_close(cells, cells[..., :1].expand_as(cells))
+    assert cells[..., 0].std() > 0.1
