@@ -34,6 +34,7 @@ def load(config: str, *args: str) -> ImageDataModule:
         ("coco_stuff_10k", (256, 256), 171),
         ("coco_stuff_164k", (256, 256), 171),
         ("kodak", (256, 256), 0),
+        ("comma10k", (128, 256), 0),
     ],
 )
 def test_config_builds_its_data(config: str, size: tuple[int, int], classes: int) -> None:
