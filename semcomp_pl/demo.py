@@ -16,7 +16,7 @@ from semcomp_pl.measure import Row, measure, measure_model, webp_coder
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.loading import load
 from semcomp_pl.modules.segmentation import Segmentation
-from semcomp_pl.paths import configs_root
+from semcomp_pl.paths import resolve_config
 from semcomp_pl.plots import Strip, draw_losses, draw_reconstructions
 from semcomp_pl.training import main as training
 from semcomp_pl.types import Batch
@@ -44,7 +44,7 @@ STAGES: dict[str, tuple[str, list[str]]] = {
 }
 """Run name -> row name and flags; the same commands as anybody would type, at sizes for two cores."""
 
-_DATA = ["--data.source.train", "192", "--data.train_size", "[192,384]", "--data.crop_scale", "[0.67,1.0]"]
+_DATA = ["--data.train_size", "[192,384]", "--data.crop_scale", "[0.67,1.0]"]
 
 
 def main(args: list[str]) -> None:
@@ -55,6 +55,7 @@ def main(args: list[str]) -> None:
     """
     parser = argparse.ArgumentParser("semcomp demo", description=__doc__)
     parser.add_argument("--output", default="demo", help="directory for runs, table and pictures (default: demo)")
+    parser.add_argument("--scenes", type=int, default=192, help="training scenes (default: 192)")
     parser.add_argument("--epochs", type=int, help="epochs of every training, for a quick look")
     options = parser.parse_args(args)
     output = Path(options.output)
@@ -68,8 +69,8 @@ def main(args: list[str]) -> None:
     started = time.perf_counter()
     with chdir(output):
         for name in STAGES:
-            _train(name, options.epochs, console)
-        data = ImageDataModule(StreetScenes(root="streets", train=192), num_workers=0)
+            _train(name, options.scenes, options.epochs, console)
+        data = ImageDataModule(StreetScenes(root="streets", train=options.scenes), num_workers=0)
         data.setup("validate")
         batches: list[Batch] = list(data.val_dataloader())
         original = Strip("Original", batches[0]["image"][:3], [""] * 3)
@@ -78,7 +79,7 @@ def main(args: list[str]) -> None:
     console.print(f"Done in {minutes:.1f} min: {output}/results.csv, reconstructions.png, losses.png, runs/")
 
 
-def _train(name: str, epochs: int | None, console: Console) -> None:
+def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None:
     """Fit one model with the command line's own code, unless its run is complete."""
     title, flags = STAGES[name]
     run = Path("runs") / name
@@ -86,14 +87,15 @@ def _train(name: str, epochs: int | None, console: Console) -> None:
         console.print(f"[bold]{title}[/]: reusing {run}")
         return
     shutil.rmtree(run, ignore_errors=True)  # a run that was interrupted
-    configs = [f"{configs_root()}/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{name}")]
+    configs = [f"configs/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{name}")]
     command = ["fit", *(part for config in configs for part in ("--config", config)), *_DATA, *flags]
     if epochs is not None:
         command += ["--trainer.max_epochs", str(epochs)]
     rhythm = str(min(5, epochs or 5))
+    command += ["--data.source.train", str(scenes)]
     command += ["--data.source.root", "streets", "--trainer.check_val_every_n_epoch", rhythm, "--name", name]
     console.print(f"[bold]{title}[/]: semcomp {' '.join(command)}", highlight=False, soft_wrap=True)
-    training(command)
+    training([resolve_config(part) for part in command])
     (run / "done").touch()
 
 

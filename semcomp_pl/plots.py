@@ -50,7 +50,8 @@ def draw_losses(runs: dict[str, Path], file: Path) -> None:
             axes.plot(epochs, values, label=name.replace("_", " "), color=colour, linewidth=1.4)
         axes.set(title=title, xlabel="epoch", ylabel="weighted loss term", yscale="log")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+        if axes.lines:
+            axes.legend(fontsize=7)
     figure.savefig(file)
 
 
