@@ -106,7 +106,7 @@ class Segmentation(ScheduledModule):
             return self.forward(image)
         size = [round(height * scale), round(width * scale)]
         enlarged = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
-        return F.interpolate(self.forward(enlarged), (height, width), mode="bilinear", antialias=True)
+        return F.interpolate(self.forward(enlarged).float(), (height, width), mode="bilinear", antialias=True)
 
     def predict(self, image: Tensor) -> Tensor:
         """Label map (B, H, W) of an image (B, 3, H, W) in [0, 1], always in float32."""

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules import SemanticDistortionGAN
+from semcomp_pl.modules import Segmentation, SemanticDistortionGAN
 from semcomp_pl.modules.export import export
 from semcomp_pl.modules.loading import load
 from tests.modules.conftest import Lab
@@ -69,3 +70,16 @@ def test_a_judge_must_be_a_segmenter(lab: Lab, files: dict[str, str]) -> None:
     model = lab.model("rate_distortion", judge=files["model"])
     with pytest.raises(SemcompError, match="a SemanticDistortionGAN found, expected a Segmentation checkpoint"):
         lab.trainer().validate(model, lab.data(), verbose=False)
+
+
+def test_a_segmenter_reads_enlarged_images_in_bfloat16(lab: Lab) -> None:
+    """As SemanticDistortionGAN asks it to in bf16-mixed training: torch has no antialiased resize of bfloat16."""
+    segmenter = Segmentation.from_file(str(lab.segmenter))
+    segmenter.input_size.copy_(torch.tensor([64, 96]))
+    image = torch.rand(1, 3, 32, 48, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = segmenter.read(image)
+    assert logits.shape[-2:] == (32, 48)
+    (gradient,) = torch.autograd.grad(logits.square().mean(), image)
+    assert gradient.abs().sum() > 0
+    torch.testing.assert_close(logits.detach(), segmenter.read(image).detach(), atol=0.3, rtol=0.1)
