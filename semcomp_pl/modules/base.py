@@ -1,7 +1,6 @@
 """What every codec shares: the path from image to image, and one judgement of it. Trains nothing."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -210,7 +209,3 @@ class CodecModule(ScheduledModule):
     def _log_metrics(self, split: str) -> None:
         self.log_dict({f"{split}/{name}": value for name, value in self.suite.compute().items()}, prog_bar=True)
         self.suite.reset()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the class beside the numbers, so that a checkpoint says what it is."""
-        checkpoint["model"] = type(self).__name__

@@ -46,6 +46,10 @@ class ScheduledModule(LightningModule):
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = group["initial_lr"] * factor
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write the class beside the numbers, so that a checkpoint says what it is."""
+        checkpoint["model"] = type(self).__name__
+
     def log_losses(self, terms: Mapping[str, Tensor]) -> None:
         """Log scalars as `train/...`; called before they are stepped on.
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -154,7 +153,3 @@ class Segmentation(ScheduledModule):
     def _log_iou(self, split: str) -> None:
         self.log(f"{split}/miou", self.iou.compute(), prog_bar=True)
         self.iou.reset()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the class beside the numbers, so that a checkpoint says what it is."""
-        checkpoint["model"] = type(self).__name__
