@@ -4,6 +4,9 @@ from typing import NamedTuple, TypedDict
 
 from torch import Tensor
 
+IGNORE = 255
+"""The label id that is neither trained on nor judged."""
+
 
 class Batch(TypedDict, total=False):
     """One batch of the data module.

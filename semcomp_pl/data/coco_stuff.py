@@ -14,8 +14,9 @@ from scipy.io import loadmat
 
 from semcomp_pl.data.listing import check_pairs, find, some
 from semcomp_pl.data.read import read_index_map
-from semcomp_pl.data.source import IGNORE, ImageSource, Sample, Split
+from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.types import IGNORE
 
 # https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are one higher
 _TEXT = """

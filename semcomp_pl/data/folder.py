@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semcomp_pl.data.listing import check_pairs, find
-from semcomp_pl.data.source import IGNORE, ImageSource, Sample, Split
+from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.types import IGNORE
 
 
 class Folder(ImageSource):

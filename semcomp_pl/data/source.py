@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from semcomp_pl.data.read import read_index_map
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.types import IGNORE
 
 Split = Literal["train", "val", "test"]
-IGNORE = 255
 
 
 class Sample(NamedTuple):

@@ -6,9 +6,7 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from semcomp_pl.errors import SemcompError
-
-IGNORE = 255
-"""The label whose pixels are not judged."""
+from semcomp_pl.types import IGNORE
 
 
 def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:

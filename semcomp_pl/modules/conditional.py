@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcomp_pl.modules.labels import IGNORE, labels_of, majority, one_hot
+from semcomp_pl.modules.labels import labels_of, majority, one_hot
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
-from semcomp_pl.types import Batch, CodecOutput
+from semcomp_pl.types import IGNORE, Batch, CodecOutput
 
 
 class ConditionalGAN(SemanticDiscriminatorGAN):

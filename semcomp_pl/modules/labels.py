@@ -4,9 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.types import Batch
-
-IGNORE = 255
+from semcomp_pl.types import IGNORE, Batch
 
 
 def one_hot(label: Tensor, num_classes: int) -> Tensor:

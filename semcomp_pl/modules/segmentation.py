@@ -14,7 +14,7 @@ from semcomp_pl.metrics.miou import MeanIoU
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.segmenter import fill_encoder, make_segmenter
-from semcomp_pl.types import Batch
+from semcomp_pl.types import IGNORE, Batch
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -123,8 +123,8 @@ class Segmentation(ScheduledModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step on the cross-entropy."""
         label = batch["label"]
-        total = F.cross_entropy(self(batch["image"]).float(), label, ignore_index=255, reduction="sum")
-        loss: Tensor = total / (label != 255).sum().clamp(min=1)  # a crop may hold ignored pixels only
+        total = F.cross_entropy(self(batch["image"]).float(), label, ignore_index=IGNORE, reduction="sum")
+        loss: Tensor = total / (label != IGNORE).sum().clamp(min=1)  # a crop may hold ignored pixels only
         self.log_losses({"cross_entropy": loss})
         return loss
 
