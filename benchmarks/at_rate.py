@@ -3,7 +3,7 @@ r"""Models beside WebP at the same rate, over the validation split of any data: 
     python benchmarks/at_rate.py --config configs/data/camvid.yaml --data.source.root data/camvid \\
         --models weights/rate_distortion weights/plain_gan --bpp 0.0726 --judge weights/pspnet
 
-Models are measured at their bound, WebP at the size of its files; without labels or judge there is no mIoU.
+Models are measured by their files, as WebP is; without labels or judge there is no mIoU.
 """
 
 import platform
@@ -37,9 +37,9 @@ def main() -> None:
     data.setup("validate")
     batches: list[Batch] = list(data.val_dataloader())
     judge = None if config.judge is None else Segmentation.from_file(config.judge)
-    rows = [measure("original", "bpp", original_coder, batches, judge)] if judge is not None else []
+    rows = [measure("original", original_coder, batches, judge)] if judge is not None else []
     rows += [row for path in config.models for row in _model_rows(path, batches, judge)]
-    rows += [measure(f"WebP <= {rate:.4f}", "bpp", webp_coder(rate), batches, judge) for rate in config.bpp]
+    rows += [measure(f"WebP <= {rate:.4f}", webp_coder(rate), batches, judge) for rate in config.bpp]
     _print(rows, len(data.stores["val"]))
     if config.pictures:
         original = Strip("Original", batches[0]["image"][:3], [""] * 3)

@@ -17,18 +17,27 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
   test       measure it on the test split:   semcomp test runs/plain_gan
              an exported model:              semcomp test weights/NAME --config configs/data/streets.yaml
   predict    write its reconstructions:      semcomp predict runs/plain_gan
+  compress   images to files:                semcomp compress street.png --model weights/rate_distortion
+  decompress files to images:                semcomp decompress street.smc --model weights/rate_distortion -o out/
+  inspect    what a file is made of:         semcomp inspect street.smc
+  fit-entropy   the tables that files are coded with, where fit was told not to make them:
+                                             semcomp fit-entropy MODEL --config configs/data/streets.yaml
   export     half-precision weights and JSON for others:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
   demo       all of it on procedural street scenes, in minutes:   semcomp demo --output demo
 
   semcomp COMMAND --help     every option of a command
   semcomp --version
+  --debug with any command shows where an error came from
 """
+CODING = ("compress", "decompress", "inspect")
 TRAINING = ("fit", "validate", "test", "predict")
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run a command; the exit status is 0, or 2 for bad usage or bad input."""
+    """Run a command; the exit status is 0, 2 for bad usage or bad input, or 3 for a bad file."""
     args = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
     if not args or args[0] in {"-h", "--help"}:
         print(USAGE, end="")
         return 0 if args else 2
@@ -36,14 +45,19 @@ def main(args: list[str] | None = None) -> int:
         print(f"semcomp_pl {__version__}")
         return 0
     try:
-        _run(args[0], args[1:])
+        return _run(args[0], args[1:]) or 0
     except SemcompError as error:
+        if debug:
+            raise
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return error.exit_status
 
 
-def _run(command: str, args: list[str]) -> None:
+def _run(command: str, args: list[str]) -> int | None:
+    if command in CODING:
+        from semcomp_pl import commands
+
+        return int(getattr(commands, command)(args))
     if command in TRAINING:
         args = _run_arguments(command, args)
         from semcomp_pl.training import main as training
@@ -55,8 +69,13 @@ def _run(command: str, args: list[str]) -> None:
         from semcomp_pl.demo import main as demo
 
         demo(args)
+    elif command == "fit-entropy":
+        from semcomp_pl.entropy import main as fit_entropy
+
+        fit_entropy([resolve_config(arg) for arg in args])
     else:
         raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
+    return None
 
 
 def _run_arguments(command: str, args: list[str]) -> list[str]:

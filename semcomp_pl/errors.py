@@ -1,8 +1,17 @@
-"""The one error and the one warning class of the suite."""
+"""The error and the warning classes of the suite."""
 
 
 class SemcompError(ValueError):
     """Bad input: the message says what was found, what was expected and what to do."""
+
+    exit_status = 2
+    """Of the command that ends with it."""
+
+
+class FileError(SemcompError):
+    """A file that is not what it should be: damaged, cut short, of another kind, version or model."""
+
+    exit_status = 3
 
 
 class SemcompWarning(UserWarning):

@@ -87,6 +87,29 @@ def find_checkpoint(given: str, run: Path) -> Path:
     )
 
 
+def find_model(given: str) -> Path:
+    """The checkpoint or export that a command's model names: a file, an export, a run, or the name of one.
+
+    Names are looked up in `weights/` and `runs/` here, then in `weights/` of a clone.
+
+    Raises:
+        SemcompError: nothing of the kind.
+    """
+    places = [Path(given)]
+    if Path(given).name == given:
+        places += [Path("weights") / given, Path("runs") / given, _PACKAGE.parent / "weights" / given]
+    for place in places:
+        best = place / "checkpoints" / "best.ckpt"
+        if place.is_file() or is_export(place):
+            return place
+        if best.is_file():
+            return best
+    raise SemcompError(
+        f"{given}: no such model; expected a checkpoint (.ckpt), the directory of an export (manifest.json) or of a "
+        "run (checkpoints/best.ckpt), or the name of one in weights/ or runs/"
+    )
+
+
 def snake_case(class_path: str) -> str:
     """`semcomp_pl.modules.PlainGAN` -> `plain_gan`."""
     name = class_path.rpartition(".")[2]

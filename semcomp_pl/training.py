@@ -16,8 +16,10 @@ from lightning.pytorch.loggers import Logger
 
 from semcomp_pl.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
 from semcomp_pl.data import ImageDataModule
+from semcomp_pl.entropy import PASSES, STEPS, fit_file
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.history import RunHistory
+from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.checkpoint import load_strictly, read_saved
 from semcomp_pl.modules.loading import class_of
 from semcomp_pl.parser import Parser
@@ -44,6 +46,13 @@ class SemcompCLI(LightningCLI):
             "--monitor", type=str | None, default="val/psnr", help="What the best checkpoint has most of."
         )
         parser.add_argument("--ema_decay", type=float, default=0.999, help="Decay a step of the averaged weights.")
+        parser.add_argument(
+            "--entropy_steps",
+            type=int,
+            default=STEPS,
+            help="Steps that fit the entropy model of the best checkpoint when training is done; 0 leaves it to "
+            "fit-entropy.",
+        )
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -114,6 +123,14 @@ class SemcompCLI(LightningCLI):
                 f"{self.run}: finished, {done} epochs done with max_epochs={max_epochs}; --trainer.max_epochs=N goes on"
             )
         return RunHistory(self.run, done)
+
+    def after_fit(self) -> None:
+        """Fit the entropy model of the best checkpoint, so that `test` measures files and not bounds."""
+        config = self.config[self.subcommand]
+        best = self.run / "checkpoints" / "best.ckpt"
+        wanted = config.entropy_steps and not config.trainer.fast_dev_run and self.trainer.is_global_zero
+        if wanted and best.is_file() and isinstance(self.model, CodecModule):
+            fit_file(best, self.datamodule, config.entropy_steps, PASSES)
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
         callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [RichProgressBar()]

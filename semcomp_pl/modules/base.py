@@ -7,17 +7,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.suite import MetricSuite
 from semcomp_pl.modules.checkpoint import start_from
+from semcomp_pl.modules.codec import TrainedCodec
+from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
+from semcomp_pl.modules.labels import majority, one_hot
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.nets.blocks import Norm
 from semcomp_pl.nets.encoder import make_encoder
 from semcomp_pl.nets.generator import make_generator
 from semcomp_pl.nets.quantizer import Gradient, Quantizer
+from semcomp_pl.nets.tiling import reflect_pad
 from semcomp_pl.nets.trunk import Trunk, TrunkShape, Upsampling
-from semcomp_pl.types import Batch, CodecOutput
+from semcomp_pl.types import IGNORE, Batch, CodecOutput
 
 
 class CodecModule(ScheduledModule):
@@ -43,6 +48,8 @@ class CodecModule(ScheduledModule):
         init_from: Checkpoint of any codec of the suite whose encoder and generator to start from; read when
             fitting only.
         judge: Checkpoint of a segmenter; adds mIoU to validation and test.
+        entropy_model: How files code the symbols once `fit-entropy` or the end of `fit` has fitted it: `context`
+            (from decoded neighbours) or `static` (one table a channel).
 
     Raises:
         SemcompError: numbers from which no network can be built.
@@ -69,6 +76,7 @@ class CodecModule(ScheduledModule):
         num_classes: int = 0,
         init_from: str | None = None,
         judge: str | None = None,
+        entropy_model: EntropyModel = "context",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -82,21 +90,22 @@ class CodecModule(ScheduledModule):
         self.encoder = make_encoder(shape)
         self.quantizer = Quantizer(levels, quantizer_gradient)
         self.generator = make_generator(shape)
+        self.entropy = EntropyTables(channels, levels, self.side_channels(), entropy_model)
+        self._codec: TrainedCodec | None = None
         self.register_buffer("mean", torch.full((3,), 0.5))
         self.register_buffer("std", torch.full((3,), 0.25))
         self.to(memory_format=torch.channels_last)
 
+    full_labels = False
+    """Whether a transmitted label map is sent at the image's size; on the latent grid otherwise."""
+
     def side_channels(self) -> int:
-        """Channels of the one-hot label map that encoder and generator see; 0 for none."""
+        """Classes K of the label map that encoder and generator see, one-hot; 0 for none."""
         return 0
 
-    def side_information(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-        """What the encoder and what the generator see beside the image, each (B, K, H', W') or None."""
-        return None, None
-
-    def side_bits(self, cells: int) -> float:
-        """Most bits that the side information costs on a latent grid of `cells`."""
-        return 0.0
+    def side_label(self, batch: Batch) -> Tensor | None:
+        """The label map (B, H, W) that is transmitted beside the symbols; None where there is none."""
+        return None
 
     def rivals(self) -> list[bytes]:
         """Fingerprints of the segmenters that may not judge this model: it was trained against them."""
@@ -109,31 +118,78 @@ class CodecModule(ScheduledModule):
             SemcompError: the model needs label maps and the batch has none.
         """
         image = batch["image"]
-        encoder_side, generator_side = self.side_information(batch)
-        padded = F.pad(image, self.padding(image), "replicate").contiguous(memory_format=torch.channels_last)
-        normalised = (padded - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
-        latent = self.encoder(normalised, encoder_side)
+        padded, label = self.pad(image, self.side_label(batch))
+        latent = self.analysis(padded, label)
         quantized, symbols = self.quantizer(latent)
-        reconstruction = self.generator(quantized, generator_side)
+        sent = label if label is None or self.full_labels else self.reduce_label(label)
+        reconstruction = self.synthesis(quantized, sent)
         return CodecOutput(reconstruction[..., : image.shape[-2], : image.shape[-1]], latent, symbols)
+
+    def analysis(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Image (B, 3, H, W) and label map (B, H, W), padded to the grid, to the latent (B, C, h, w)."""
+        image = image.contiguous(memory_format=torch.channels_last)
+        normalised = (image - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
+        latent: Tensor = self.encoder(normalised, None if label is None else one_hot(label, self.num_classes))
+        return latent
+
+    def synthesis(self, quantized: Tensor, label: Tensor | None = None) -> Tensor:
+        """Quantised latent (B, C, h, w) and the label map as it was sent to an image (B, 3, 2^d h, 2^d w)."""
+        side = None if label is None else one_hot(label, self.num_classes)
+        image: Tensor = self.generator(quantized, side)
+        return image
+
+    def pad(self, image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Image, mirrored at its border, and label map, with ignored pixels, at sizes that fill the grid."""
+        height, width = (cells << self.downsamplings for cells in self.grid(*image.shape[-2:]))
+        return reflect_pad(image, height, width), None if label is None else self.pad_label(label, *label.shape[-2:])
+
+    def pad_label(self, label: Tensor, height: int, width: int) -> Tensor:
+        """Label map (B, H, W) of an image of (height, width) with ignored pixels up to a whole grid."""
+        rows, columns = self.grid(height, width)
+        return F.pad(
+            label, (0, (columns << self.downsamplings) - width, 0, (rows << self.downsamplings) - height), value=IGNORE
+        )
+
+    def reduce_label(self, label: Tensor) -> Tensor:
+        """Padded label map (B, H, W) to the latent grid by majority vote."""
+        return majority(label, self.num_classes, 1 << self.downsamplings)
+
+    def reach(self) -> int:
+        """Cells of the grid that encoder and generator look beyond a cell, rounded up."""
+        return 2 * int(self.hparams["blocks"]) + 4
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the latent of an image: size / 2^d, rounded up."""
         step = 2**self.downsamplings
         return max(self.least_cells, math.ceil(height / step)), max(self.least_cells, math.ceil(width / step))
 
-    def padding(self, image: Tensor) -> tuple[int, int, int, int]:
-        """Pixels to add (left, right, top, bottom) so that both sides fill the grid."""
-        height, width = image.shape[-2:]
-        rows, columns = self.grid(height, width)
-        step = 2**self.downsamplings
-        return 0, columns * step - width, 0, rows * step - height
-
     def bpp_bound(self, height: int, width: int) -> float:
-        """Bits per pixel without entropy model: H/2^d * W/2^d * C * log2 L plus the side information's bound."""
+        """Bits per pixel without entropy model: H/2^d * W/2^d * C * log2 L, and log2(K + 1) a label sent."""
         cells = math.prod(self.grid(height, width))
-        bits = self.quantizer.bound_bits(cells * self.channels) + self.side_bits(cells)
+        bits = self.quantizer.bound_bits(cells * self.channels)
+        if labels := self.entropy.label_coder():
+            bits += labels.bound_bits(height * width if self.full_labels else cells)
         return bits / (height * width)
+
+    def train(self, mode: bool = True) -> "CodecModule":
+        """Forget the snapshot that files are coded with."""
+        self._codec = None
+        return super().train(mode)
+
+    def codec(self) -> TrainedCodec:
+        """The codec of the weights and tables as they are now, kept until the model is trained or loaded again."""
+        if self._codec is None:
+            self.eval()
+            self._codec = TrainedCodec(self)
+        return self._codec
+
+    def compress(self, image: Tensor, label: Tensor | None = None) -> bytes:
+        """The file of an image (3, H, W) in [0, 1]: `TrainedCodec.compress`."""
+        return self.codec().compress(image, label)
+
+    def decompress(self, data: bytes) -> Tensor:
+        """The image (3, H, W) of a file: `TrainedCodec.decompress`."""
+        return self.codec().decompress(data)
 
     def setup(self, stage: str) -> None:
         """Take the training split's statistics or another model's weights, and call in the judge."""
@@ -170,12 +226,21 @@ class CodecModule(ScheduledModule):
         return Adam(parameters, self.learning_rate, self.betas)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the metrics."""
-        self._judge(batch)
+        """Add a batch to the metrics; rates are bounds, because entropy models come after training."""
+        image = batch["image"]
+        bound = {"bpp_bound": self.bpp_bound(*image.shape[-2:])}
+        self.suite.update(self.evaluate(batch).reconstruction, image, bpp=bound, label=batch.get("label"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the metrics."""
-        self._judge(batch)
+        """Add a batch to the metrics: images decoded from the bytes of files, and the sizes of these."""
+        image = batch["image"]
+        reconstruction, rates = self.codec().measure(image, self.label_for_file(batch))
+        bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
+        self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"))
+
+    def label_for_file(self, batch: Batch) -> Tensor | None:
+        """The label map to compress a batch with; None lets the model make it."""
+        return None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Reconstructions (B, 3, H, W) in [0, 1]."""
@@ -195,16 +260,6 @@ class CodecModule(ScheduledModule):
         with torch.autocast(self.device.type, enabled=False):
             output: CodecOutput = self(batch)
         return output
-
-    def _judge(self, batch: Batch) -> None:
-        image = batch["image"]
-        reconstruction = self.evaluate(batch).reconstruction
-        self.suite.update(
-            reconstruction,
-            image,
-            bpp={"bpp_bound": self.bpp_bound(*image.shape[-2:])},
-            label=batch.get("label"),
-        )
 
     def _log_metrics(self, split: str) -> None:
         self.log_dict({f"{split}/{name}": value for name, value in self.suite.compute().items()}, prog_bar=True)

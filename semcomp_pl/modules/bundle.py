@@ -20,10 +20,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from semcomp_pl import __version__
+from semcomp_pl.atomic import new_directory
 from semcomp_pl.errors import SemcompError
 
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
+_SHAPE = ("levels", "downsamplings", "trunk", "norm", "upsampling", "label_map")
 _PATHS = ("init_from", "judge", "segmenter", "encoder_weights")  # files of the machine that trained
 
 
@@ -35,6 +37,33 @@ class Saved(NamedTuple):
     state: dict[str, Tensor]
 
 
+def exported(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as an export holds them: matrices and kernels in half precision, without the discriminator."""
+    return {
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
+        for name, value in state.items()
+        if not name.startswith("discriminator.")
+    }
+
+
+def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as an export gives them back, in float32: a checkpoint and its export are one codec."""
+    return {k: v.float() if v.is_floating_point() else v for k, v in exported(state).items()}
+
+
+def fingerprint(saved: Saved) -> bytes:
+    """32 bytes that name a codec: its class, what shapes it, its exported weights and tables.
+
+    Equal for a checkpoint and its export; SHA-256.
+    """
+    shape = {name: value for name, value in saved.hyper_parameters.items() if name in _SHAPE}
+    digest = hashlib.sha256(json.dumps([saved.model, sorted(shape.items())]).encode())
+    for name, value in sorted(exported(saved.state).items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.digest()
+
+
 def write_bundle(saved: Saved, figures: dict[str, float], directory: Path) -> None:
     """Write a model and what was measured of it.
 
@@ -43,11 +72,7 @@ def write_bundle(saved: Saved, figures: dict[str, float], directory: Path) -> No
     """
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise SemcompError(f"{directory}: holds files already, expected a new or empty directory; choose another")
-    state = {
-        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
-        for name, value in saved.state.items()
-        if not name.startswith("discriminator.")
-    }
+    state = exported(saved.state)
     arguments = {name: None if name in _PATHS else value for name, value in saved.hyper_parameters.items()}
     config = {
         "format": _FORMAT,
@@ -55,15 +80,27 @@ def write_bundle(saved: Saved, figures: dict[str, float], directory: Path) -> No
         "hyper_parameters": arguments,
         "versions": {"semcomp_pl": __version__, "torch": torch.__version__},
     }
-    contents = {
-        "config.json": _json(config),
-        "figures.json": _json(figures),
-        "model.safetensors": save_tensors(state),
-    }
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _write(directory, {"config.json": _json(config), "figures.json": _json(figures)}, state)
+
+
+def replace_tensors(directory: Path, target: Path, tensors: dict[str, Tensor]) -> None:
+    """Write an export again, or a copy of it, with further or other tensors.
+
+    Raises:
+        SemcompError: as `read_bundle`.
+    """
+    read_bundle(directory)  # which checks it
+    state = load_tensors(_read(directory / "model.safetensors")) | tensors
+    _write(target, {name: _read(directory / name) for name in ("config.json", "figures.json")}, state)
+
+
+def _write(directory: Path, contents: dict[str, bytes], state: dict[str, Tensor]) -> None:
+    contents = {**contents, "model.safetensors": save_tensors(state)}
     contents["manifest.json"] = _json({name: hashlib.sha256(c).hexdigest() for name, c in contents.items()})
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        (directory / name).write_bytes(content)
+    with new_directory(directory) as part:
+        for name, content in contents.items():
+            (part / name).write_bytes(content)
 
 
 def read_bundle(directory: Path) -> Saved:
@@ -83,10 +120,7 @@ def read_bundle(directory: Path) -> Saved:
         raise SemcompError(
             f"{directory}: export format {config.get('format')} found, expected {_FORMAT}; upgrade semcomp_pl"
         )
-    state = {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in load_tensors(contents["model.safetensors"]).items()
-    }
+    state = rounded(load_tensors(contents["model.safetensors"]))
     return Saved(config["model"], config["hyper_parameters"], state)
 
 

@@ -100,12 +100,13 @@ def load_strictly(module: LightningModule, saved: Saved, path: str | Path) -> No
     """Load every weight, or say in short which do not fit.
 
     Raises:
-        SemcompError: weights are missing (an export has no discriminator), left over or of other shapes.
+        SemcompError: weights are missing (but for parts that may be absent whole), left over or of other shapes.
     """
     own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in saved.state.items()}
-    if not any(name.startswith("discriminator.") for name in there):
-        own = {name: shape for name, shape in own.items() if not name.startswith("discriminator.")}
+    for part in ("discriminator.", "entropy."):  # an export has none; files of before 0.2 have no tables
+        if not any(name.startswith(part) for name in there):
+            own = {name: shape for name, shape in own.items() if not name.startswith(part)}
     differ = sorted(name for name in own.keys() | there.keys() if own.get(name) != there.get(name))
     if differ:
         raise SemcompError(

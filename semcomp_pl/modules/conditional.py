@@ -1,15 +1,15 @@
 """ConditionalGAN: encoder, generator and discriminator know the label map, and the file carries it."""
 
-import math
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from semcomp_pl.modules.labels import labels_of, majority, one_hot
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.modules.labels import labels_of
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
-from semcomp_pl.types import IGNORE, Batch, CodecOutput
+from semcomp_pl.types import Batch, CodecOutput
 
 
 class ConditionalGAN(SemanticDiscriminatorGAN):
@@ -26,33 +26,52 @@ class ConditionalGAN(SemanticDiscriminatorGAN):
 
     Args:
         segmenter: Checkpoint of the segmenter that makes label maps outside training.
+        label_map: What is transmitted: `grid`, a label a cell of the latent by majority vote, or `full`, the map at
+            the image's size, of which G sees the share of each class in a cell.
         kwargs: As for `PlainGAN`.
     """
 
-    def __init__(self, segmenter: str | None = None, **kwargs: object) -> None:
+    def __init__(
+        self, segmenter: str | None = None, label_map: Literal["grid", "full"] = "grid", **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        self.segmenter_path = segmenter
+        self.segmenter_path, self.full_labels = segmenter, label_map == "full"
         self._segmenter: tuple[Segmentation, ...] = ()  # a tuple is not registered: no weights in the checkpoint
 
     def side_channels(self) -> int:
         """The classes K."""
         return self.num_classes
 
-    def side_bits(self, cells: int) -> float:
-        """log2(K + 1) a cell: the ignored id is transmitted too."""
-        return cells * math.log2(self.num_classes + 1)
+    def side_label(self, batch: Batch) -> Tensor:
+        """The batch's label maps, or what the segmenter sees where it has none."""
+        if "label" not in batch and self._segmenter:
+            return self.segment(batch["image"])
+        return labels_of(batch, type(self).__name__)
 
-    def side_information(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One-hot label maps, full size for the encoder and by majority vote on the latent grid for the generator."""
-        label = F.pad(labels_of(batch, type(self).__name__), self.padding(batch["image"]), value=IGNORE)
-        cells = majority(label, self.num_classes, 2**self.downsamplings)
-        return one_hot(label, self.num_classes), one_hot(cells, self.num_classes)
+    def segment(self, image: Tensor) -> Tensor:
+        """Label maps (B, H, W) that the segmenter sees in images (B, 3, H, W)."""
+        (segmenter,) = self._segmenter
+        return segmenter.to(self.device).predict(image)
+
+    def use_segmenter(self, path: str) -> None:
+        """Take label maps from this checkpoint.
+
+        Raises:
+            SemcompError: unreadable, no segmenter, or of other classes.
+        """
+        segmenter = Segmentation.from_file(path)
+        if segmenter.num_classes != self.num_classes:
+            raise SemcompError(
+                f"{path}: a segmenter of {segmenter.num_classes} classes found, expected {self.num_classes} as the "
+                "codec has; train both on one data set"
+            )
+        self._segmenter = (segmenter,)
 
     def setup(self, stage: str) -> None:
         """Load the segmenter too."""
         super().setup(stage)
         if self.segmenter_path is not None:
-            self._segmenter = (Segmentation.from_file(self.segmenter_path),)
+            self.use_segmenter(self.segmenter_path)
 
     def rivals(self) -> list[bytes]:
         """The judge may not be the network whose label maps the model transmits."""
@@ -61,6 +80,10 @@ class ConditionalGAN(SemanticDiscriminatorGAN):
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> CodecOutput:
         """Code with the segmenter's label maps where there is one."""
-        for segmenter in self._segmenter:
-            batch = {**batch, "label": segmenter.to(self.device).predict(batch["image"])}
+        if self._segmenter:
+            batch = {**batch, "label": self.segment(batch["image"])}
         return super().evaluate(batch)
+
+    def label_for_file(self, batch: Batch) -> Tensor | None:
+        """The true label maps, but where there is a segmenter."""
+        return None if self._segmenter else batch.get("label")

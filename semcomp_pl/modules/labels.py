@@ -31,5 +31,7 @@ def labels_of(batch: Batch, model: str) -> Tensor:
         SemcompError: the data have none.
     """
     if "label" not in batch:
-        raise SemcompError(f"{model} needs label maps, the data have none; choose data with labels")
+        raise SemcompError(
+            f"{model} needs label maps, the data have none; choose data with labels, or name a segmenter"
+        )
     return batch["label"]

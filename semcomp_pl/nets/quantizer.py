@@ -15,7 +15,7 @@ class Quantizer(nn.Module):
     """Nearest of L centres spaced by 1 around 0: -2, -1, 0, 1, 2 for L = 5.
 
     Args:
-        levels: Number L >= 2 of centres.
+        levels: Number L of centres, 2 to 256.
         gradient: `soft` differentiates the softmax-weighted mean of the centres, with weights
             exp(-(z - c)^2); `straight_through` passes gradients inside the range of the centres.
 
@@ -23,15 +23,15 @@ class Quantizer(nn.Module):
     https://arxiv.org/abs/1308.3432 (straight-through).
 
     Raises:
-        SemcompError: fewer than two levels.
+        SemcompError: another number of levels.
     """
 
     centres: Tensor
 
     def __init__(self, levels: int, gradient: Gradient = "soft") -> None:
         super().__init__()
-        if levels < 2:
-            raise SemcompError(f"levels={levels} found, expected at least 2")
+        if not 2 <= levels <= 256:
+            raise SemcompError(f"levels={levels} found, expected 2 to 256: a symbol is a byte")
         self.levels, self.gradient = levels, gradient
         self.register_buffer("centres", torch.arange(levels) - (levels - 1) / 2, persistent=False)
 

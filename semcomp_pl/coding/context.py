@@ -1,0 +1,203 @@
+"""The context model: each symbol's probabilities from its decoded neighbours, in exact integer arithmetic.
+
+Two networks, one for corners and one for edges (`semcomp_pl.coding.lattice`), shared by all levels:
+
+    neighbours of earlier steps, place, level, label --trunk--> features ----+
+    neighbours of this step, channels before c ------------------------------+--head c--> hidden --out c--> L logits
+
+Weights are 8-bit integers with a power of two for each row, activations integers in units of 1/256, held in float64,
+where sums below 2^53 are exact in any order: matrix products make the same integers with any library, any number of
+threads. It was trained as floating point by `semcomp_pl.nets.context`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcomp_pl.coding.ans import Counts, Decoder, Encoder, Symbols, ideal_bits
+from semcomp_pl.coding.fixed import softmax_counts
+from semcomp_pl.coding.lattice import BESIDE, KNOWN, Step, cells, pad, steps, windows
+
+UNIT = 256
+"""The integer that stands for 1."""
+CEILING = 16 * UNIT - 1
+"""Activations are clipped to 0..CEILING."""
+LEVELS_APART = 3
+"""Levels that the networks tell apart; the coarser ones are as the last of them."""
+TRUNK, HIDDEN = 64, 32
+_BLOCK = 1 << 15  # cells computed at once, which bounds the memory
+
+Floats = NDArray[np.float64]
+Inputs = NDArray[np.int16]
+
+
+class Layer(NamedTuple):
+    """One matrix of the network, (outputs, inputs), and its bias."""
+
+    name: str
+    outputs: int
+    inputs: int
+
+
+def side_inputs(classes: int) -> int:
+    """Row, column, one a level, one a class of the label map (with the ignored one) where there is one."""
+    return 2 + LEVELS_APART + (classes + 1 if classes else 0)
+
+
+def layers(channels: int, levels: int, classes: int) -> list[Layer]:
+    """All matrices, in the order in which their weights are stored."""
+    found = []
+    for kind in (0, 1):
+        found.append(Layer(f"{kind}.trunk", TRUNK, channels * len(KNOWN[kind]) + side_inputs(classes)))
+        for channel in range(channels):
+            found.append(Layer(f"{kind}.head{channel}", HIDDEN, TRUNK + channel * len(BESIDE[kind])))
+            found.append(Layer(f"{kind}.out{channel}", levels, HIDDEN))
+    return found
+
+
+def centred(symbols: NDArray[Any], levels: int) -> Inputs:
+    """Symbols 0..L-1 as the networks see them: integers in -UNIT..UNIT."""
+    table = (2 * UNIT * np.arange(levels) // (levels - 1) - UNIT).astype(np.int16)
+    found: Inputs = table[symbols]
+    return found
+
+
+def side_planes(height: int, width: int, level: int, label: NDArray[Any] | None, classes: int) -> Inputs:
+    """The networks' further inputs for a grid of a level, (`side_inputs`, H, W)."""
+    planes = np.zeros((side_inputs(classes if label is not None else 0), height, width), np.int16)
+    planes[0] = (2 * UNIT * np.arange(height) // max(1, height - 1) - UNIT)[:, None]
+    planes[1] = 2 * UNIT * np.arange(width) // max(1, width - 1) - UNIT
+    planes[2 + min(level, LEVELS_APART - 1)] = UNIT
+    if label is not None:
+        known = np.minimum(label, classes)  # the ignored id is the last class
+        planes[2 + LEVELS_APART :] = UNIT * (known == np.arange(classes + 1)[:, None, None])
+    return planes
+
+
+class ContextModel:
+    """Codes symbols (C, H, W) under probabilities from their neighbours.
+
+    Args:
+        channels: C.
+        levels: L.
+        classes: K of the label map that is known beside the symbols; 0 for none.
+        first: Counts (C, L) of the single cell that is coded first.
+        weights: int8, all matrices one after the other, as `layers` lists them.
+        biases: int32, likewise.
+        shifts: int8, one a row: the row's weights stand for integers / 2^shift.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        levels: int,
+        classes: int,
+        first: Counts,
+        weights: NDArray[np.int8],
+        biases: NDArray[np.int32],
+        shifts: NDArray[np.int8],
+    ) -> None:
+        self.channels, self.levels, self.classes, self.first = channels, levels, classes, first
+        self._layers = {}
+        at = row = 0
+        for name, outputs, inputs in layers(channels, levels, classes):
+            matrix = weights[at : at + outputs * inputs].astype(np.float64).reshape(outputs, inputs)
+            rows = slice(row, row + outputs)
+            scale = np.ldexp(1.0, -shifts[rows].astype(int))[:, None]
+            self._layers[name] = (matrix, biases[rows].astype(np.float64)[:, None], scale)
+            at, row = at + outputs * inputs, row + outputs
+
+    def encode(self, symbols: Symbols, label: NDArray[Any] | None = None) -> bytes:
+        """Bytes of symbols (C, H, W), given a label map (H, W) where the model knows one."""
+        coder = Encoder()
+        for step in reversed(steps(*symbols.shape[1:])):
+            for chosen, counts in reversed([*self._tables(symbols, label, step)]):
+                coder.push(_gather(symbols, step, *chosen), counts)
+        coder.push(symbols[:, 0, 0], self.first)
+        return coder.data()
+
+    def decode(self, data: bytes, height: int, width: int, label: NDArray[Any] | None = None) -> Symbols:
+        """The symbols (C, H, W) of bytes.
+
+        Raises:
+            FileError: bytes that end too late or too early.
+        """
+        coder = Decoder(data)
+        symbols = np.zeros((self.channels, height, width), np.uint8)
+        symbols[:, 0, 0] = coder.pop(self.first)
+        for step in steps(height, width):
+            for chosen, counts in self._tables(symbols, label, step):
+                _scatter(symbols, step, *chosen, coder.pop(counts))
+        coder.finish()
+        return symbols
+
+    def bits(self, symbols: Symbols, label: NDArray[Any] | None = None) -> float:
+        """Code length of symbols (C, H, W) under the model."""
+        total = ideal_bits(symbols[:, 0, 0], self.first)
+        for step in steps(*symbols.shape[1:]):
+            for chosen, counts in self._tables(symbols, label, step):
+                total += ideal_bits(_gather(symbols, step, *chosen), counts)
+        return total
+
+    def _tables(
+        self, symbols: Symbols, label: NDArray[Any] | None, step: Step
+    ) -> Iterator[tuple[tuple[int, slice], Counts]]:
+        """Channel, block of cells and their counts, in the order of decoding; reads what it has to know only."""
+        level, kind = step
+        stride = 1 << level
+        grid = symbols[:, ::stride, ::stride]
+        count = sum(part.size for part in cells(grid[0], kind))
+        if not count:
+            return
+        blocks = [slice(start, min(count, start + _BLOCK)) for start in range(0, count, _BLOCK)]
+        padded = pad(centred(grid, self.levels))
+        here = None if label is None else label[::stride, ::stride]
+        height, width = grid.shape[1:]
+        side = side_planes(height, width, level, here, self.classes)
+        places = np.concatenate([part.reshape(len(side), -1) for part in cells(side, kind)], 1)
+        known = np.concatenate([windows(padded, kind, KNOWN[kind]), places])
+        features = np.empty((TRUNK + self.channels * len(BESIDE[kind]), count), np.int16)
+        for block in blocks:
+            features[:TRUNK, block] = self._activate(f"{kind}.trunk", known[:, block])
+        filled = TRUNK
+        for channel in range(self.channels):
+            for block in blocks:
+                hidden = self._activate(f"{kind}.head{channel}", features[:filled, block])
+                yield (channel, block), softmax_counts(self._apply(f"{kind}.out{channel}", hidden))
+            own = pad(centred(grid[channel : channel + 1], self.levels))
+            more = filled + len(BESIDE[kind])
+            features[filled:more] = windows(own, kind, BESIDE[kind])
+            filled = more
+
+    def _apply(self, name: str, inputs: NDArray[Any]) -> Floats:
+        """A layer's sums over integers, rounded to integers."""
+        matrix, bias, scale = self._layers[name]
+        sums: Floats = matrix @ inputs.astype(np.float64, copy=False)
+        sums += bias
+        sums *= scale
+        sums += 0.5
+        return np.floor(sums, out=sums)
+
+    def _activate(self, name: str, inputs: NDArray[Any]) -> Floats:
+        sums = self._apply(name, inputs)
+        return sums.clip(0, CEILING, out=sums)
+
+
+def _gather(symbols: Symbols, step: Step, channel: int, chosen: slice) -> Symbols:
+    stride = 1 << step.level
+    parts = cells(symbols[channel, ::stride, ::stride], step.kind)
+    flat: Symbols = np.concatenate([part.ravel() for part in parts])[chosen].astype(np.uint8)
+    return flat
+
+
+def _scatter(symbols: Symbols, step: Step, channel: int, chosen: slice, values: Symbols) -> None:
+    stride = 1 << step.level
+    start = 0
+    for part in cells(symbols[channel, ::stride, ::stride], step.kind):
+        low, high = max(chosen.start - start, 0), min(chosen.stop - start, part.size)
+        if low < high:
+            rows, columns = np.divmod(np.arange(low, high), part.shape[1])
+            part[rows, columns] = values[start + low - chosen.start : start + high - chosen.start]
+        start += part.size

@@ -1,0 +1,54 @@
+"""Exponential and logistic functions as integer tables, made by integer arithmetic: the same on every machine."""
+
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOTAL = 1 << 16
+"""Sum of every row of counts, and the scale of every probability."""
+OCTAVE = 128
+"""Steps of a logarithm to base 2: logits and log-odds are integers in units of 1/OCTAVE bit."""
+
+_ONE = 1 << 20
+
+
+def _powers() -> NDArray[np.int64]:
+    """`_ONE` * 2^(-k / OCTAVE), rounded down, for k = 0, 1, ... until it is 0."""
+    scale = 1 << 256
+    step = 2 * scale
+    for _ in range(OCTAVE.bit_length() - 1):
+        step = isqrt(step * scale)
+    values, value = [], _ONE * scale
+    while value >= scale:
+        values.append(value // scale)
+        value = value * scale // step
+    return np.array([*values, 0])
+
+
+POWERS = _powers()
+REACH = 16 * OCTAVE - 1
+"""Largest log-odds: 2^-16 is the smallest probability."""
+_HALF = np.arange(REACH + 1)
+_TAIL = TOTAL * POWERS[_HALF] // (_ONE + POWERS[_HALF])
+SQUASH = np.concatenate([_TAIL[:0:-1], TOTAL - _TAIL]).clip(1, TOTAL - 1)
+"""Probability, of `TOTAL`, of the log-odds -REACH..REACH."""
+STRETCH = np.searchsorted(SQUASH, np.arange(TOTAL // 16) * 16 + 8).clip(0, 2 * REACH) - REACH
+"""Log-odds of a probability p / TOTAL, by p // 16."""
+
+
+def softmax_counts(logits: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Counts of sum `TOTAL` in proportion to 2^(logit / OCTAVE), none below 1.
+
+    Args:
+        logits: integers, held in any type, (L, n): a column a symbol to code.
+
+    Returns:
+        C-contiguous (n, L): a row a symbol.
+    """
+    levels = len(logits)
+    below = (logits.max(0) - logits).T.clip(0, len(POWERS) - 1).astype(np.int64)
+    powers = POWERS[below]
+    counts = np.ascontiguousarray(1 + powers * (TOTAL - levels) // powers.sum(1, keepdims=True))
+    counts[np.arange(len(counts)), below.argmin(1)] += TOTAL - counts.sum(1)
+    return counts

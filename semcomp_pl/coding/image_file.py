@@ -1,0 +1,127 @@
+"""What a decoder must get out of a file, and the way from there to bytes and back."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcomp_pl.coding.ans import Symbols
+from semcomp_pl.coding.container import MAX_PIXELS, Kind, Section, pack, parse, refuse_large, verify
+from semcomp_pl.coding.label_map import LabelCoder
+from semcomp_pl.coding.latent import LatentCoder
+from semcomp_pl.errors import FileError
+
+Labels = NDArray[np.uint8]
+
+
+class Content(NamedTuple):
+    """One image as a model transmits it."""
+
+    height: int
+    """Pixels of the image."""
+    width: int
+    symbols: Symbols
+    """(C, rows, columns)."""
+    labels: Labels | None
+    """The label map sent beside them, on the latent grid or at the image's size; none for most models."""
+
+
+class Rates(NamedTuple):
+    """Bits of one file; each at most the one before, but for the few bytes that a coder needs to end."""
+
+    bpp_bound: float
+    """Of symbols and label map without any model."""
+    bpp_ideal: float
+    """Their code length under the models that the file uses."""
+    bpp_payload: float
+    """Bytes of the sections."""
+    bpp: float
+    """Bytes of the file."""
+
+
+def by_name(rates: Sequence[Rates]) -> dict[str, list[float]]:
+    """The rates of several files, by name."""
+    return {name: [*values] for name, values in zip(Rates._fields, zip(*rates, strict=True), strict=True)}
+
+
+class ImageFile:
+    """Writes and reads the files of one model.
+
+    Args:
+        fingerprint: 32 bytes that name the model.
+        latent: Coder of its symbols.
+        labels: Coder of its label maps; none where it sends none.
+        grid: (height, width) of an image to those of its latent.
+        full_labels: The label map is sent at the image's size, not on the latent grid.
+        reduce: A label map at the image's size to the latent grid.
+    """
+
+    def __init__(
+        self,
+        fingerprint: bytes,
+        latent: LatentCoder,
+        labels: LabelCoder | None,
+        grid: Callable[[int, int], tuple[int, int]],
+        full_labels: bool = False,
+        reduce: Callable[[Labels], Labels] = lambda label: label,
+    ) -> None:
+        self.fingerprint, self.latent, self.labels, self.grid = fingerprint, latent, labels, grid
+        self.full_labels, self._reduce = full_labels, reduce
+
+    def write(self, content: Content) -> bytes:
+        """The file of an image."""
+        sections = []
+        if self.labels is not None and content.labels is not None:
+            sections.append(Section(Kind.LABELS, *self.labels.encode(content.labels)))
+        sections.append(Section(Kind.LATENT, *self.latent.encode(content.symbols, self._on_grid(content.labels))))
+        return pack(self.fingerprint, content.height, content.width, sections, _plain(content))
+
+    def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Content:
+        """What a file holds.
+
+        Raises:
+            FileError: not a file of the suite, another model's, damaged, or larger than allowed.
+        """
+        container = parse(data)
+        if container.model != self.fingerprint[:3]:
+            raise FileError(
+                f"made with model {container.model.hex()}, this is {self.fingerprint[:3].hex()}; decode with that model"
+            )
+        refuse_large(container, max_pixels)
+        height, width = container.height, container.width
+        sections = {section.kind: section for section in container.sections}
+        expected = {Kind.LATENT} if self.labels is None else {Kind.LATENT, Kind.LABELS}
+        if sections.keys() != expected:
+            found, wanted = (", ".join(sorted(kind.name.lower() for kind in kinds)) for kinds in (sections, expected))
+            raise FileError(f"sections {found} found, expected {wanted} of this model; the file is damaged")
+        rows, columns = self.grid(height, width)
+        labels = None
+        if self.labels is not None:
+            size = (height, width) if self.full_labels else (rows, columns)
+            labels = self.labels.decode(*sections[Kind.LABELS][1:], *size)
+        symbols = self.latent.decode(*sections[Kind.LATENT][1:], rows, columns, self._on_grid(labels))
+        content = Content(height, width, symbols, labels)
+        verify(self.fingerprint, data, _plain(content))
+        return content
+
+    def rates(self, data: bytes, content: Content) -> Rates:
+        """How long the file is, and how long it might be, in bits per pixel of the image."""
+        sections = parse(data).sections
+        bound, ideal = self.latent.bound_bits(*content.symbols.shape[1:]), 0.0
+        if self.labels is not None and content.labels is not None:
+            bound += self.labels.bound_bits(content.labels.size)
+            ideal += self.labels.ideal_bits(content.labels)
+        coder = sections[-1].coder
+        ideal += self.latent.ideal_bits(coder, content.symbols, self._on_grid(content.labels))
+        payload = 8 * sum(len(section.data) for section in sections)
+        pixels = content.height * content.width
+        return Rates(bound / pixels, ideal / pixels, payload / pixels, 8 * len(data) / pixels)
+
+    def _on_grid(self, labels: Labels | None) -> Labels | None:
+        return self._reduce(labels) if labels is not None and self.full_labels else labels
+
+
+def _plain(content: Content) -> bytes:
+    labels = b"" if content.labels is None else content.labels.tobytes()
+    return labels + content.symbols.tobytes()

@@ -1,0 +1,133 @@
+"""A trained model as a codec: images to the bytes of files and back."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semcomp_pl.coding.container import MAX_PIXELS
+from semcomp_pl.coding.image_file import Content, ImageFile, Labels, Rates
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.image_mean import as_decoded
+from semcomp_pl.modules.bundle import Saved, fingerprint
+from semcomp_pl.nets.tiling import tiled
+
+if TYPE_CHECKING:
+    from semcomp_pl.modules.base import CodecModule
+
+TILE = 2048
+
+
+class TrainedCodec:
+    """A snapshot of a model's weights and tables, as `semcomp_pl.codecs.Codec` wants it.
+
+    Args:
+        model: On any device; put in evaluation mode.
+        tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
+        max_pixels: Files of larger images are refused.
+    """
+
+    def __init__(self, model: "CodecModule", tile: int = TILE, max_pixels: int = MAX_PIXELS) -> None:
+        self.model, self.tile, self.max_pixels = model, tile, max_pixels
+        self.name = type(model).__name__
+        parameters = dict(model.hparams)
+        self.fingerprint = fingerprint(Saved(self.name, parameters, model.state_dict()))
+        self._file = ImageFile(
+            self.fingerprint,
+            model.entropy.latent_coder(),
+            model.entropy.label_coder(),
+            model.grid,
+            model.full_labels,
+            self._reduce,
+        )
+
+    def compress(self, image: Tensor, label: Tensor | None = None) -> bytes:
+        """As `Codec.compress`; `label` is the label map (H, W) of models that send one.
+
+        Raises:
+            SemcompError: as `Codec.compress`, or no label map and no segmenter to make it.
+        """
+        if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+            raise SemcompError(
+                f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
+                "compress a batch with compress_batch, and divide 8-bit values by 255"
+            )
+        return self.compress_batch(image[None], None if label is None else label[None])[0]
+
+    def decompress(self, data: bytes) -> Tensor:
+        """As `Codec.decompress`.
+
+        Raises:
+            FileError: not a file of this model, or damaged.
+        """
+        return self.decompress_batch([data])[0]
+
+    def compress_batch(self, image: Tensor, label: Tensor | None = None) -> list[bytes]:
+        """The files of images (B, 3, H, W), given label maps (B, H, W) where the model sends one."""
+        return [self._file.write(content) for content in self.analyse(image, label)]
+
+    def decompress_batch(self, files: Sequence[bytes]) -> list[Tensor]:
+        """The images of files, each (3, H, W), those of one size through the networks together."""
+        contents = [self._file.read(data, self.max_pixels) for data in files]
+        found: dict[int, Tensor] = {}
+        for size in dict.fromkeys(content[:2] for content in contents):
+            places = [i for i, content in enumerate(contents) if content[:2] == size]
+            found |= zip(places, self.synthesise([contents[i] for i in places]), strict=True)
+        return [found[i] for i in range(len(files))]
+
+    def measure(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, list[Rates]]:
+        """Files of images (B, 3, H, W), what is decoded from them, and the rates of each."""
+        contents = self.analyse(image, label)
+        files = [self._file.write(content) for content in contents]
+        rates = [self._file.rates(data, content) for data, content in zip(files, contents, strict=True)]
+        return torch.stack(self.decompress_batch(files)).to(image.device), rates
+
+    @torch.no_grad()
+    def analyse(self, image: Tensor, label: Tensor | None = None) -> list[Content]:
+        """What is transmitted of images (B, 3, H, W)."""
+        model = self.model.eval()
+        image = as_decoded(image).to(model.device)
+        height, width = image.shape[-2:]
+        with torch.autocast(model.device.type, enabled=False):
+            label = model.side_label({"image": image} if label is None else {"image": image, "label": label})
+            padded, filled = model.pad(image, label)
+            latent = self._tiled(model.analysis, [padded] if filled is None else [padded, filled], height, width)
+            _, symbols = model.quantizer(latent)
+        sent: list[Labels | None] = [None] * len(image)
+        if label is not None and filled is not None:
+            sent = [*(label if model.full_labels else model.reduce_label(filled)).byte().cpu().numpy()]
+        pixels = [values.byte().cpu().numpy() for values in symbols]
+        return [Content(height, width, *pair) for pair in zip(pixels, sent, strict=True)]
+
+    @torch.no_grad()
+    def synthesise(self, contents: Sequence[Content]) -> list[Tensor]:
+        """The images of what was transmitted, all of one size: float32 (3, H, W), multiples of 1/255, on the CPU."""
+        model = self.model.eval()
+        height, width = contents[0][:2]
+        symbols = torch.from_numpy(np.stack([content.symbols for content in contents])).to(model.device)
+        inputs = [model.quantizer.dequantize(symbols.long())]
+        maps = [content.labels for content in contents if content.labels is not None]
+        if maps:
+            label = torch.from_numpy(np.stack(maps)).long().to(model.device)
+            inputs.append(model.pad_label(label, height, width) if model.full_labels else label)
+        with torch.autocast(model.device.type, enabled=False):
+            image = self._tiled(model.synthesis, inputs, height, width)
+        return [*as_decoded(image[..., :height, :width]).cpu()]
+
+    def _tiled(self, network: "_Network", inputs: list[Tensor], height: int, width: int) -> Tensor:
+        model = self.model
+        return tiled(network, inputs, model.grid(height, width), self.tile >> model.downsamplings, model.reach())
+
+    def _reduce(self, labels: Labels) -> Labels:
+        """A full-size label map (H, W) to the latent grid."""
+        label = torch.from_numpy(labels.astype(np.int64))[None]
+        cells: Labels = self.model.reduce_label(self.model.pad_label(label, *labels.shape))[0].byte().numpy()
+        return cells
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Network = Callable[..., Tensor]
