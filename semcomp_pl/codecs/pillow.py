@@ -62,7 +62,7 @@ class PillowCodec:
             picture = picture.resize(self._reduced(width, height), Image.Resampling.LANCZOS)
         stream = io.BytesIO()
         try:
-            picture.save(stream, format=self.format, quality=self.quality, **self.options)
+            picture.save(stream, format=self.format, **self.save_options())
         except (OSError, ValueError) as error:
             raise SemcompError(
                 f"{self.format} cannot hold an image of {picture.width}x{picture.height} ({error}); "
@@ -84,6 +84,10 @@ class PillowCodec:
                 f"expected that size over {self.downscale:g}; decode with the downscale it was coded with"
             )
         return _to_tensor(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+    def save_options(self) -> dict[str, Any]:
+        """Arguments of `Image.save` beside the format."""
+        return {**self.options, "quality": self.quality}
 
     def _reduced(self, width: int, height: int) -> tuple[int, int]:
         return max(1, round(width / self.downscale)), max(1, round(height / self.downscale))

@@ -1,0 +1,147 @@
+"""Files written once must decode to the same symbols for ever, on any machine and under any settings."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import semcomp_pl
+from semcomp_pl.coding.container import Kind, parse
+from semcomp_pl.errors import FileError
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.modules.codec import TrainedCodec
+
+GOLDEN = Path(__file__).parent / "golden" / "v1"
+FILES = sorted(GOLDEN.glob("*.smc"))
+SMALL = [file for file in FILES if file.stem.endswith(("_odd", "_pixel", "_whole"))]
+
+
+def codec_of(file: Path) -> TrainedCodec:
+    model = semcomp_pl.load(GOLDEN / file.stem.rpartition("_")[0])
+    assert isinstance(model, CodecModule)
+    return model.codec()
+
+
+def same_symbols(codec: TrainedCodec, file: Path) -> None:
+    content = codec._file.read(file.read_bytes())
+    with np.load(file.with_suffix(".npz")) as expected:
+        np.testing.assert_array_equal(content.symbols, expected["symbols"])
+        assert (content.labels is not None) == ("labels" in expected)
+        if content.labels is not None:
+            np.testing.assert_array_equal(content.labels, expected["labels"])
+
+
+def test_there_are_files_of_every_coder() -> None:
+    found = {section[:2] for file in FILES for section in parse(file.read_bytes()).sections}
+    assert found == {(Kind.LATENT, 0), (Kind.LATENT, 1), (Kind.LATENT, 2), (Kind.LABELS, 0), (Kind.LABELS, 1)}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_f10_symbols_are_exact_and_pixels_within_one_level(file: Path) -> None:
+    codec = codec_of(file)
+    same_symbols(codec, file)
+    pixels = (codec.decompress(file.read_bytes()) * 255).round()
+    with Image.open(file.with_suffix(".png")) as picture:
+        expected = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
+    assert pixels.shape == expected.shape
+    assert (pixels - expected).abs().max() <= 1
+
+
+@pytest.mark.parametrize("file", SMALL, ids=lambda file: file.stem)
+def test_f11_a_codec_in_bfloat16_decodes_the_same_symbols(file: Path) -> None:
+    codec = codec_of(file)
+    with torch.autocast("cpu", torch.bfloat16):
+        same_symbols(codec, file)
+        assert codec.decompress(file.read_bytes()).isfinite().all()
+    codec.model.to(torch.bfloat16)
+    same_symbols(codec, file)
+
+
+DECODE = """
+import json, sys, torch
+threads, onednn = int(sys.argv[1]), sys.argv[2] == "True"
+torch.set_num_threads(threads)
+torch.backends.mkldnn.enabled = onednn
+from pathlib import Path
+from tests.test_golden import FILES, codec_of, same_symbols
+for file in FILES:
+    codec = codec_of(file)
+    same_symbols(codec, file)
+    batch = codec.decompress_batch([file.read_bytes()] * int(sys.argv[3]))
+    print(json.dumps([file.stem, (batch[-1] * 255).round().flatten().tolist()]))
+"""
+
+
+@pytest.mark.slow
+def test_f10_other_processes_threads_and_batches_decode_the_same() -> None:
+    answers = []
+    for threads, onednn, batch in ((1, True, 1), (2, True, 8), (1, False, 8), (2, False, 1)):
+        words = [sys.executable, "-c", DECODE, str(threads), str(onednn), str(batch)]
+        environment = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), "PATH": ""}
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1], env=environment
+        )
+        answers.append([json.loads(line) for line in done.stdout.splitlines()])
+    for answer in answers:
+        assert [name for name, _ in answer] == [file.stem for file in FILES]
+        for (_, found), (_, expected) in zip(answer, answers[0], strict=True):
+            assert np.abs(np.array(found) - np.array(expected)).max() <= 1
+
+
+def rejected(codec: TrainedCodec, data: bytes) -> None:
+    with pytest.raises(FileError):
+        codec.decompress(data)
+
+
+@pytest.mark.parametrize("file", SMALL, ids=lambda file: file.stem)
+def test_f1_every_flipped_bit_is_rejected(file: Path) -> None:
+    codec, data = codec_of(file), file.read_bytes()
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        rejected(codec, bytes(flipped))
+
+
+@pytest.mark.parametrize("file", SMALL, ids=lambda file: file.stem)
+def test_f2_f3_every_truncation_deletion_and_insertion_is_rejected(file: Path) -> None:
+    codec, data = codec_of(file), file.read_bytes()
+    for place in range(len(data)):
+        rejected(codec, data[:place])
+        rejected(codec, data[:place] + data[place + 1 :])
+        for byte in (0, 0x5A, 0xFF):
+            rejected(codec, data[:place] + bytes([byte]) + data[place:])
+    for extra in range(1, 65):
+        rejected(codec, data + bytes(extra))
+        rejected(codec, data + bytes([7]) * extra)
+
+
+@pytest.mark.parametrize("file", SMALL, ids=lambda file: file.stem)
+def test_f1_lost_and_invented_bytes_of_the_right_length_are_rejected(file: Path) -> None:
+    """With the header's length made to fit, so that the coders have to deal with them."""
+    codec, data = codec_of(file), file.read_bytes()
+    for place in range(16, len(data)):
+        for changed in (data[:place] + data[place + 1 :], data[:place] + b"\x5a" + data[place:]):
+            rejected(codec, changed[:10] + len(changed).to_bytes(2, "big") + changed[12:])
+
+
+@pytest.mark.parametrize("file", SMALL, ids=lambda file: file.stem)
+def test_f6_another_models_file_names_both(file: Path) -> None:
+    name = file.stem.rpartition("_")[0]
+    (other,) = {path.stem.rpartition("_")[0] for path in FILES} - {name}
+    codec = codec_of(GOLDEN / f"{other}_whole.smc")
+    own, theirs = codec.fingerprint[:3].hex(), codec_of(file).fingerprint[:3].hex()
+    with pytest.raises(FileError, match=f"made with model {theirs}, this is {own}"):
+        codec.decompress(file.read_bytes())
+
+
+@pytest.mark.parametrize("size", [(65535, 65535), (1, 65535), (8192, 8192), (0, 0), (0, 9), (1, 1)])
+def test_f7_hostile_sizes_are_rejected(size: tuple[int, int]) -> None:
+    file = GOLDEN / "rate_distortion_whole.smc"
+    data = file.read_bytes()
+    sized = data[:6] + size[0].to_bytes(2, "big") + size[1].to_bytes(2, "big") + data[10:]
+    rejected(codec_of(file), sized)
