@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
@@ -22,7 +21,7 @@ from semcomp_pl.nets.generator import make_generator
 from semcomp_pl.nets.quantizer import Gradient, Quantizer
 from semcomp_pl.nets.tiling import reflect_pad
 from semcomp_pl.nets.trunk import Trunk, TrunkShape, Upsampling
-from semcomp_pl.types import IGNORE, Batch, CodecOutput
+from semcomp_pl.types import Batch, CodecOutput
 
 
 class CodecModule(ScheduledModule):
@@ -118,8 +117,9 @@ class CodecModule(ScheduledModule):
             SemcompError: the model needs label maps and the batch has none.
         """
         image = batch["image"]
-        padded, label = self.pad(image, self.side_label(batch))
-        latent = self.analysis(padded, label)
+        label = self.side_label(batch)
+        label = None if label is None else self.pad(label)
+        latent = self.analysis(self.pad(image), label)
         quantized, symbols = self.quantizer(latent)
         sent = label if label is None or self.full_labels else self.reduce_label(label)
         reconstruction = self.synthesis(quantized, sent)
@@ -138,17 +138,10 @@ class CodecModule(ScheduledModule):
         image: Tensor = self.generator(quantized, side)
         return image
 
-    def pad(self, image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Image, mirrored at its border, and label map, with ignored pixels, at sizes that fill the grid."""
-        height, width = (cells << self.downsamplings for cells in self.grid(*image.shape[-2:]))
-        return reflect_pad(image, height, width), None if label is None else self.pad_label(label, *label.shape[-2:])
-
-    def pad_label(self, label: Tensor, height: int, width: int) -> Tensor:
-        """Label map (B, H, W) of an image of (height, width) with ignored pixels up to a whole grid."""
-        rows, columns = self.grid(height, width)
-        return F.pad(
-            label, (0, (columns << self.downsamplings) - width, 0, (rows << self.downsamplings) - height), value=IGNORE
-        )
+    def pad(self, image: Tensor) -> Tensor:
+        """Image (..., H, W), or label map, mirrored at its lower and right border up to a whole grid."""
+        rows, columns = self.grid(image.shape[-2], image.shape[-1])
+        return reflect_pad(image, rows << self.downsamplings, columns << self.downsamplings)
 
     def reduce_label(self, label: Tensor) -> Tensor:
         """Padded label map (B, H, W) to the latent grid by majority vote."""

@@ -92,12 +92,11 @@ class TrainedCodec:
         height, width = image.shape[-2:]
         with torch.autocast(model.device.type, enabled=False):
             label = model.side_label({"image": image} if label is None else {"image": image, "label": label})
-            padded, filled = model.pad(image, label)
-            latent = self._tiled(model.analysis, [padded] if filled is None else [padded, filled], height, width)
-            _, symbols = model.quantizer(latent)
+            inputs = [model.pad(image)] if label is None else [model.pad(image), model.pad(label)]
+            _, symbols = model.quantizer(self._tiled(model.analysis, inputs, height, width))
         sent: list[Labels | None] = [None] * len(image)
-        if label is not None and filled is not None:
-            sent = [*(label if model.full_labels else model.reduce_label(filled)).byte().cpu().numpy()]
+        if label is not None:
+            sent = [*(label if model.full_labels else model.reduce_label(model.pad(label))).byte().cpu().numpy()]
         pixels = [values.byte().cpu().numpy() for values in symbols]
         return [Content(height, width, *pair) for pair in zip(pixels, sent, strict=True)]
 
@@ -111,7 +110,7 @@ class TrainedCodec:
         maps = [content.labels for content in contents if content.labels is not None]
         if maps:
             label = torch.from_numpy(np.stack(maps)).long().to(model.device)
-            inputs.append(model.pad_label(label, height, width) if model.full_labels else label)
+            inputs.append(model.pad(label) if model.full_labels else label)
         with torch.autocast(model.device.type, enabled=False):
             image = self._tiled(model.synthesis, inputs, height, width)
         return [*as_decoded(image[..., :height, :width]).cpu()]
@@ -123,7 +122,7 @@ class TrainedCodec:
     def _reduce(self, labels: Labels) -> Labels:
         """A full-size label map (H, W) to the latent grid."""
         label = torch.from_numpy(labels.astype(np.int64))[None]
-        cells: Labels = self.model.reduce_label(self.model.pad_label(label, *labels.shape))[0].byte().numpy()
+        cells: Labels = self.model.reduce_label(self.model.pad(label))[0].byte().numpy()
         return cells
 
 

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 import semcomp_pl
+from semcomp_pl.cli import main
 from semcomp_pl.coding.container import Kind, parse
 from semcomp_pl.coding.image_file import Rates
 from semcomp_pl.entropy import fit_entropy
@@ -51,6 +54,11 @@ def open_codec(path: Path) -> CodecModule:
     model = semcomp_pl.load(path)
     assert isinstance(model, CodecModule)
     return model
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -148,8 +156,7 @@ def test_label_maps_are_sent_on_the_grid_or_whole(lab: Lab) -> None:
         model = lab.model("conditional_gan", label_map=size).eval()
         data = model.compress(image, label)
         content = model.codec()._file.read(data)
-        padded = model.pad_label(label[None], 40, 50)
-        expected = label if size == "full" else majority(padded, len(CLASSES), 16)[0]
+        expected = label if size == "full" else majority(model.pad(label[None]), len(CLASSES), 16)[0]
         np.testing.assert_array_equal(content.labels, expected.numpy())
         assert {section.kind for section in parse(data).sections} == {Kind.LATENT, Kind.LABELS}
         batch: Any = {"image": (image[None] * 255).round() / 255, "label": label[None]}
@@ -163,6 +170,34 @@ def test_models_that_send_label_maps_need_one_or_a_segmenter(lab: Lab, fitted: d
     model.use_segmenter(lab.segmenter)
     data = model.compress(scene(32, 64))
     assert torch.equal(open_codec(fitted["conditional_gan"]).decompress(data), model.decompress(data))
+
+
+def test_the_command_takes_label_maps_from_masks_or_from_a_segmenter(
+    lab: Lab,
+    fitted: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = ["--model", str(fitted["conditional_gan"])]
+    to_pil_image(scene(40, 60)).save("a.png")
+    (tmp_path / "masks").mkdir()
+    mask = np.repeat([[0, 1, 3, 255]], 40, 0).repeat(15, 1).astype(np.uint8)
+    Image.fromarray(mask).save("masks/a.png")
+    assert main(["compress", "a.png", *model, "--labels", "masks"]) == 0
+    assert main(["decompress", "a.smc", *model, "-o", "b.png"]) == 0
+    content = open_codec(fitted["conditional_gan"]).codec()._file.read(Path("a.smc").read_bytes())
+    np.testing.assert_array_equal(content.labels, [[0, 1, 3, 255]] * 3)
+    assert main(["compress", "a.png", *model, "--segmenter", lab.segmenter, "--force"]) == 0
+    assert main(["decompress", "a.smc", *model, "-o", "c.png"]) == 0
+    capsys.readouterr()
+    Image.fromarray(mask[:, :30]).save("masks/a.png")
+    assert main(["compress", "a.png", *model, "--labels", "masks", "--force"]) == 3
+    assert "a mask of 30x40 found, expected 60x40" in capsys.readouterr().err
+    wide = lab.checkpoint(lab.model("pspnet", num_classes=7), tmp_path / "wide.ckpt")
+    assert main(["compress", "a.png", *model, "--segmenter", str(wide), "--force"]) == 2
+    assert "a segmenter of 7 classes found, expected 4" in capsys.readouterr().err
 
 
 def test_fitted_tables_shorten_files(lab: Lab, fitted: dict[str, Path]) -> None:
