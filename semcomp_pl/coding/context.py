@@ -103,10 +103,10 @@ class ContextModel:
         self._layers = {}
         at = row = 0
         for name, outputs, inputs in layers(channels, levels, classes):
-            matrix = weights[at : at + outputs * inputs].astype(np.float64).reshape(outputs, inputs)
-            rows = slice(row, row + outputs)
-            scale = np.ldexp(1.0, -shifts[rows].astype(int))[:, None]
-            self._layers[name] = (matrix, biases[rows].astype(np.float64)[:, None], scale)
+            rows, shift = slice(row, row + outputs), shifts[row : row + outputs, None].astype(int)
+            bias = biases[rows, None] + np.ldexp(0.5, shift)  # the half rounds
+            matrix = np.hstack([bias, weights[at : at + outputs * inputs].reshape(outputs, inputs)])
+            self._layers[name] = np.ldexp(matrix, -shift)  # powers of two: still exact
             at, row = at + outputs * inputs, row + outputs
 
     def encode(self, symbols: Symbols, label: NDArray[Any] | None = None) -> bytes:
@@ -157,30 +157,28 @@ class ContextModel:
         height, width = grid.shape[1:]
         side = side_planes(height, width, level, here, self.classes)
         places = np.concatenate([part.reshape(len(side), -1) for part in cells(side, kind)], 1)
-        known = np.concatenate([windows(padded, kind, KNOWN[kind]), places])
-        features = np.empty((TRUNK + self.channels * len(BESIDE[kind]), count), np.int16)
+        one = np.ones((1, count))  # what a layer's bias is multiplied with
+        known = np.concatenate([one, windows(padded, kind, KNOWN[kind]), places])
+        features = np.empty((1 + TRUNK + self.channels * len(BESIDE[kind]), count))
+        features[0], filled = 1, 1 + TRUNK
         for block in blocks:
-            features[:TRUNK, block] = self._activate(f"{kind}.trunk", known[:, block])
-        filled = TRUNK
+            features[1:filled, block] = self._activate(f"{kind}.trunk", known[:, block])
         for channel in range(self.channels):
             for block in blocks:
                 hidden = self._activate(f"{kind}.head{channel}", features[:filled, block])
+                hidden = np.concatenate([one[:, block], hidden])
                 yield (channel, block), softmax_counts(self._apply(f"{kind}.out{channel}", hidden))
             own = pad(centred(grid[channel : channel + 1], self.levels))
             more = filled + len(BESIDE[kind])
             features[filled:more] = windows(own, kind, BESIDE[kind])
             filled = more
 
-    def _apply(self, name: str, inputs: NDArray[Any]) -> Floats:
-        """A layer's sums over integers, rounded to integers."""
-        matrix, bias, scale = self._layers[name]
-        sums: Floats = matrix @ inputs.astype(np.float64, copy=False)
-        sums += bias
-        sums *= scale
-        sums += 0.5
+    def _apply(self, name: str, inputs: Floats) -> Floats:
+        """A layer's sums over integers, rounded to integers; the first input is 1."""
+        sums: Floats = self._layers[name] @ inputs
         return np.floor(sums, out=sums)
 
-    def _activate(self, name: str, inputs: NDArray[Any]) -> Floats:
+    def _activate(self, name: str, inputs: Floats) -> Floats:
         sums = self._apply(name, inputs)
         return sums.clip(0, CEILING, out=sums)
 

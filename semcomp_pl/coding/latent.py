@@ -1,4 +1,4 @@
-"""Symbols of a latent to bytes: uniform, under one table a channel, or under the context model, as is shortest."""
+"""Symbols of a latent to bytes: under the context model, or where that fails uniform or under one table a channel."""
 
 import math
 from typing import Any
@@ -51,12 +51,18 @@ class LatentCoder:
         return self.channels * height * width * math.log2(self.levels)
 
     def encode(self, symbols: Symbols, label: NDArray[Any] | None = None) -> tuple[int, bytes]:
-        """The bytes of the shortest coder, and which that is: never more than the bound and 5 bytes."""
-        found = {UNIFORM: self._uniform(symbols)}
-        if self.static is not None:
-            found[STATIC] = self._static(symbols)
+        """The context model's bytes if they are below the bound, else those of the shortest coder, and which it is.
+
+        Never more than the bound and 5 bytes.
+        """
+        found = {}
         if self.context is not None:
             found[CONTEXT] = self.context.encode(symbols, label)
+            if 8 * len(found[CONTEXT]) < self.bound_bits(*symbols.shape[1:]):
+                return CONTEXT, found[CONTEXT]  # as nearly always: the others need not be tried
+        found[UNIFORM] = self._uniform(symbols)
+        if self.static is not None:
+            found[STATIC] = self._static(symbols)
         return min(found.items(), key=lambda item: len(item[1]))
 
     def ideal_bits(self, coder: int, symbols: Symbols, label: NDArray[Any] | None = None) -> float:

@@ -152,5 +152,5 @@ def test_activations_stay_where_float64_is_exact() -> None:
         return int(127 * np.abs(inputs).sum())
 
     widest = max(shape.inputs for shape in layers(64, 256, 256))
-    assert largest(np.full(widest, CEILING)) + 2**31 < 2**53
+    assert largest(np.full(widest, CEILING)) + 2**32 < 2**53
     assert TOTAL == 1 << 16

@@ -1,0 +1,137 @@
+r"""Milliseconds of each stage of compressing and decompressing one image, beside CompressAI's mbt2018-mean.
+
+    python benchmarks/coding.py --models weights/rate_distortion weights/rate_distortion_d3 \\
+        --compressai /path/to/its/environment/bin/python
+
+CompressAI wants numpy < 2, so it lives in an environment of its own (pip install compressai). Its weights cannot be had
+everywhere: it runs with random ones, so its times mean something and its bytes do not. The same image files, the same
+number of threads, one run after the other. The row "untrained" is a RateDistortion of d = 3, C = 8 with fresh weights.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from semcomp_pl.data import StreetScenes
+from semcomp_pl.modules import RateDistortion
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.modules.codec import TrainedCodec
+from semcomp_pl.modules.loading import load
+
+SIZES = ((128, 256), (512, 768), (1024, 2048))
+THEIRS = """
+import json, sys, time, torch, numpy, compressai
+from PIL import Image
+from compressai.zoo import mbt2018_mean
+torch.set_num_threads(int(sys.argv[1]))
+torch.manual_seed(0)
+net = mbt2018_mean(quality=1, pretrained=False).eval()
+net.update(force=True)
+rows = []
+for file in sys.argv[3:]:
+    x = torch.from_numpy(numpy.array(Image.open(file))).permute(2, 0, 1)[None] / 255
+    x = x[..., : x.shape[-2] // 64 * 64, : x.shape[-1] // 64 * 64]
+    times = []
+    with torch.no_grad():
+        for _ in range(int(sys.argv[2]) + 1):
+            a = time.perf_counter(); out = net.compress(x); b = time.perf_counter()
+            net.decompress(out["strings"], out["shape"]); c = time.perf_counter()
+            times.append((b - a, c - b))
+    rows.append([sorted(t)[len(t) // 2] for t in zip(*times[1:])])
+print(json.dumps([f"compressai {compressai.__version__}, torch {torch.__version__}", rows]))
+"""
+Result = TypeVar("Result")
+
+
+def timed(runs: int, work: Callable[[], Result]) -> tuple[float, Result]:
+    """Median milliseconds of `runs` calls after one, and what the last returned."""
+    times, result = [], work()
+    for _ in range(runs):
+        start = time.perf_counter()
+        result = work()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times), result
+
+
+def untrained() -> CodecModule:
+    """A model of d = 3, C = 8 whose context network has random weights: it takes as long as a trained one."""
+    from semcomp_pl.nets.context import ContextNet
+
+    torch.manual_seed(0)
+    model = RateDistortion(downsamplings=3, channels=8).eval()
+    counts = np.full((8, 5), 13107, np.int32)
+    counts[:, 0] += 1
+    model.entropy.fill(counts, ContextNet(8, 5, 0).freeze(), None)
+    return model
+
+
+def stages(model: CodecModule, image: Tensor, runs: int) -> tuple[list[float], int]:
+    """Encoder, entropy coding (all coders, the shortest kept), entropy decoding by the context model, generator."""
+    codec = TrainedCodec(model)
+    latent, context = codec._file.latent, codec._file.latent.context
+    assert context is not None, "fit the model's tables first: semcomp fit-entropy"
+    analysis, (content,) = timed(runs, lambda: codec.analyse(image[None]))
+    coding, _ = timed(runs, lambda: latent.encode(content.symbols))
+    payload = context.encode(content.symbols)
+    decoding, symbols = timed(runs, lambda: context.decode(payload, *content.symbols.shape[1:]))
+    assert (symbols == content.symbols).all()
+    synthesis, _ = timed(runs, lambda: codec.synthesise([content]))
+    return [analysis, coding, decoding, synthesis], len(codec.compress(image))
+
+
+def main() -> None:
+    """Draw scenes of the three sizes, time every model on them, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="*", default=[], help="checkpoints or exports with fitted tables")
+    parser.add_argument("--compressai", help="the Python of an environment that has it")
+    parser.add_argument("--runs", type=int, default=7, help="timed runs of each stage")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and of its linear algebra")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    models = {Path(path).name: load(path) for path in options.models} | {"untrained d=3 C=8": untrained()}
+    with tempfile.TemporaryDirectory() as place:
+        files = []
+        for height, width in SIZES:
+            scenes = StreetScenes(f"{place}/{width}", train=1, val=0, test=0, size=(height, width))
+            scenes.prepare()
+            files.append(str(scenes.samples("train")[0].image))
+        print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, ", end="")
+        print(f"NumPy {np.__version__}, {options.threads} threads, median of {options.runs} runs; milliseconds")
+        print(f"{'model':28} {'size':>10} {'encoder':>8} {'coding':>8} {'decoding':>8} {'generator':>9}", end="")
+        print(f" {'compress':>9} {'decompress':>10} {'entropy/net':>11} {'bytes':>7}")
+        for name, model in models.items():
+            assert isinstance(model, CodecModule), f"{name}: not a codec"
+            for file, (height, width) in zip(files, SIZES, strict=True):
+                pixels = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255
+                (analysis, coding, decoding, synthesis), size = stages(model, pixels, options.runs)
+                share = (coding + decoding) / (analysis + synthesis)
+                print(f"{name:28} {f'{width}x{height}':>10} {analysis:8.1f} {coding:8.1f} {decoding:8.1f}", end="")
+                print(f" {synthesis:9.1f} {analysis + coding:9.1f} {decoding + synthesis:10.1f} {share:11.3f} {size:7}")
+        if options.compressai:
+            words = [options.compressai, "-c", THEIRS, str(options.threads), str(options.runs), *files]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"CompressAI failed: {done.stderr.splitlines()[-1]}")
+            versions, rows = json.loads(done.stdout.splitlines()[-1])
+            for (there, back), (height, width) in zip(rows, SIZES, strict=True):
+                print(f"{'mbt2018-mean, untrained':28} {f'{width}x{height}':>10} {'':36}", end="")
+                print(f"{1000 * there:9.1f} {1000 * back:10.1f}")
+            print(versions)
+
+
+if __name__ == "__main__":
+    main()
