@@ -19,6 +19,7 @@ from semcomp_pl.cli import main
 from semcomp_pl.coding.container import parse
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"
+FILES = GOLDEN / "files"
 PLAIN, CONDITIONAL = str(GOLDEN / "rate_distortion"), str(GOLDEN / "conditional_gan")
 Run = Callable[..., tuple[int, str, str]]
 
@@ -183,7 +184,7 @@ def test_f15_force_overwrites(run: Run, tmp_path: Path) -> None:
 
 
 def test_inspect_shows_every_part_and_vouches_for_structure_only(run: Run) -> None:
-    file = GOLDEN / "conditional_gan_whole.smc"
+    file = FILES / "conditional_gan_whole.smc"
     status, said, _ = run("inspect", str(file))
     assert status == 0
     assert "Structure only" in said
@@ -193,7 +194,7 @@ def test_inspect_shows_every_part_and_vouches_for_structure_only(run: Run) -> No
     assert found["bpp"] == pytest.approx(8 * file.stat().st_size / (64 * 96))
     assert found["parts"].keys() == {"header", "labels", "latent"}
     assert found["model"] == parse(file.read_bytes()).model.hex()
-    assert len(run("inspect", str(GOLDEN), "--json")[1].splitlines()) == len(list(GOLDEN.glob("*.smc")))
+    assert len(run("inspect", str(FILES), "--json")[1].splitlines()) == len(list(FILES.glob("*.smc")))
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x8dS\x1f", b"\x8dS\x2f" + bytes(30)])
@@ -206,7 +207,7 @@ def test_inspect_refuses_what_is_no_file_of_ours(run: Run, tmp_path: Path, data:
 
 @pytest.mark.parametrize("args", [["inspect", "FILE"], ["compress", "--help"], ["decompress", "--help"]])
 def test_l3_answers_without_importing_torch(args: list[str]) -> None:
-    words = [str(GOLDEN / "rate_distortion_odd.smc") if arg == "FILE" else arg for arg in args]
+    words = [str(FILES / "rate_distortion_odd.smc") if arg == "FILE" else arg for arg in args]
     code = (
         f"import sys\nfrom semcomp_pl.cli import main\ntry: main({words})\nexcept SystemExit: pass\n"
         "print({'torch', 'numpy', 'numba'} & set(sys.modules))"
@@ -229,7 +230,7 @@ def test_f14_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
-    source = GOLDEN / "rate_distortion_whole.smc"
+    source = FILES / "rate_distortion_whole.smc"
     command = [sys.executable, "-m", "semcomp_pl", "decompress", str(source), "--model", PLAIN]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "numba"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(

@@ -24,3 +24,7 @@ class JPEGXL(PillowCodec):
         if find_spec("pillow_jxl") is None:
             raise SemcompError("Pillow's plug-in for JPEG XL not found; pip install 'semcomp_pl[jxl]'")
         import pillow_jxl  # noqa: F401  # registers the format
+
+    def save_options(self) -> dict[str, Any]:
+        """Quality 100 is lossless: the plug-in refuses the number without the word."""
+        return {**super().save_options(), "lossless": self.quality == 100}

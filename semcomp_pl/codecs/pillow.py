@@ -63,7 +63,7 @@ class PillowCodec:
         stream = io.BytesIO()
         try:
             picture.save(stream, format=self.format, **self.save_options())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise SemcompError(
                 f"{self.format} cannot hold an image of {picture.width}x{picture.height} ({error}); "
                 "raise downscale or tile the image"
@@ -101,7 +101,7 @@ class PillowCodec:
                     return picture.convert("RGB")
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise SemcompError(f"{self.format}: {error}; code the image in tiles") from None
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # JPEG XL's plug-in raises the last
             raise SemcompError(
                 f"{len(data)} bytes found that are no readable {self.format} image, expected what "
                 f"{self.name} wrote; the file is damaged or of another codec"

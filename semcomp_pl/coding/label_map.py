@@ -112,21 +112,21 @@ class LabelCoder:
 
     def _mix(self, symbols: NDArray[np.int64]) -> tuple[bytes, float]:
         data = np.zeros(2 * symbols.size + 64, np.uint8)
-        coder = np.array([0, mixing.MASK, 0, 0])
-        bits = mixing.code_map(symbols.copy(), self.alphabet, *_tables(self.prior, symbols.size), coder, data, False)
-        place = int(coder[mixing.PLACE])
+        mixer = _mixer(self.prior, symbols.size, data)
+        bits = mixing.code_map(symbols.copy(), self.alphabet, mixer, False)
+        low, place = int(mixer.coder[mixing.LOW]), int(mixer.coder[mixing.PLACE])
         coded = data[:place].tobytes()
-        if coder[mixing.LOW]:  # one byte names a number in the interval; the decoder reads zeros after it
-            coded += bytes([(int(coder[mixing.LOW]) >> 24) + 1])
+        if low:  # one byte names a number in the interval; the decoder reads zeros after it
+            coded += bytes([(low >> 24) + 1])
         return coded if place < len(data) else bytes(len(data)), bits
 
     def _unmix(self, data: bytes, height: int, width: int) -> NDArray[np.int64]:
         symbols = np.zeros((height, width), np.int64)
-        start = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
-        coder = np.array([0, mixing.MASK, start, 4])
-        tables = _tables(self.prior, symbols.size)
-        mixing.code_map(symbols, self.alphabet, *tables, coder, np.frombuffer(bytearray(data), np.uint8), True)
-        if int(coder[mixing.PLACE]) - 4 not in {len(data), len(data) - 1}:
+        mixer = _mixer(self.prior, symbols.size, np.frombuffer(bytearray(data), np.uint8))
+        mixer.coder[mixing.VALUE] = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+        mixer.coder[mixing.PLACE] = 4
+        mixing.code_map(symbols, self.alphabet, mixer, True)
+        if int(mixer.coder[mixing.PLACE]) - 4 not in {len(data), len(data) - 1}:
             raise FileError("the coded label map does not end where it should; the file is damaged")
         return symbols
 
@@ -134,21 +134,21 @@ class LabelCoder:
 def fit_prior(classes: int, maps: Iterable[NDArray[Any]]) -> Prior:
     """What the tables hold after coding label maps (H, W), whose order matters little."""
     coder = LabelCoder(classes)
-    tables = _tables(no_prior(), 0)
+    mixer = _mixer(no_prior(), 0, np.zeros(0, np.uint8))
     for label in maps:
-        state, nowhere = np.array([0, mixing.MASK, 0, 0]), np.zeros(0, np.uint8)
-        mixing.code_map(coder._symbols(label), coder.alphabet, *tables, state, nowhere, False)
-    odds, hits, weights = tables
-    rounded = np.clip(np.round(STRETCH[odds >> 4] / _STEP), -127, 127).astype(np.int8)
-    return Prior(rounded, np.minimum(hits, _TRUST), weights.astype(np.int32))
+        mixing.code_map(coder._symbols(label), coder.alphabet, mixer, False)
+    rounded = np.clip(np.round(STRETCH[mixer.odds >> 4] / _STEP), -127, 127).astype(np.int8)
+    return Prior(rounded, np.minimum(mixer.hits, _TRUST), mixer.weights.astype(np.int32))
 
 
-def _tables(prior: Prior, cells: int) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
+def _mixer(prior: Prior, cells: int, data: NDArray[np.uint8]) -> mixing.Mixer:
     """A prior's tables to learn in. A large map has more slots, each started from the prior's slot of its low bits."""
     odds = SQUASH[prior.odds.astype(np.int64) * _STEP + len(SQUASH) // 2]
     copies = 32 if cells >= _WIDE else 1
-    return (
+    return mixing.Mixer(
         np.tile(odds.clip(16, TOTAL - 17).astype(np.int32), (1, copies)),
         np.tile(prior.hits, (1, copies)),
         prior.weights.astype(np.int64),
+        np.array([0, mixing.MASK, 0, 0]),
+        data,
     )

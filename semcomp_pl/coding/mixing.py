@@ -7,7 +7,7 @@ data compression", http://hdl.handle.net/11141/154), and coded by a carryless bi
 throughout, so that every machine makes the same bits.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -44,33 +44,29 @@ _RATES = TOTAL * 2 // (2 * np.arange(256) + 3)
 _LABEL_BITS = 9
 
 
-@numba.njit(cache=True)
-def code_map(
-    labels: NDArray[np.int64],
-    alphabet: int,
-    odds: NDArray[np.int32],
-    hits: NDArray[np.uint8],
-    weights: NDArray[np.int64],
-    coder: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    decode: bool,
-) -> float:
-    """Code a label map (H, W) of 0..alphabet-1 into `data`, or fill it from `data`; returns the ideal bits.
+class Mixer(NamedTuple):
+    """What learns, and what codes; all of it changes."""
 
-    Args:
-        labels: the map.
-        alphabet: number of labels, at most 257; it stands for what is outside the map too.
-        odds: probabilities of yes (`CONTEXTS`, slots), slots a power of two; changed.
-        hits: how often each was updated, likewise.
-        weights: mixing weights (`SETS`, `CONTEXTS`); changed.
-        coder: state of the range coder; changed.
-        data: bytes read or written; what does not fit is counted only.
-        decode: direction.
+    odds: NDArray[np.int32]
+    """Probabilities of yes (`CONTEXTS`, slots), of `TOTAL`; slots a power of two."""
+    hits: NDArray[np.uint8]
+    """How often each was updated, likewise."""
+    weights: NDArray[np.int64]
+    """Mixing weights (`SETS`, `CONTEXTS`)."""
+    coder: NDArray[np.int64]
+    """State of the range coder: `LOW`, `HIGH`, `VALUE`, `PLACE`."""
+    data: NDArray[np.uint8]
+    """Bytes read or written; what does not fit is counted only."""
+
+
+@numba.njit(cache=True)
+def code_map(labels: NDArray[np.int64], alphabet: int, mixer: Mixer, decode: bool) -> float:
+    """Code a label map (H, W) of 0..alphabet-1 into `mixer.data`, or fill it from there; returns the ideal bits.
+
+    `alphabet`, at most 257, stands for what is outside the map too.
     """
     height, width = labels.shape
-    keys = np.empty(CONTEXTS, np.int64)
     near = np.empty(len(_NEAR), np.int64)
-    asked = np.empty(6, np.int64)
     bits = 0.0
     for y in range(height):
         run = 0  # cells since the label last changed in this row
@@ -81,52 +77,48 @@ def code_map(
             ahead = 0  # cells until it changes in the row above
             while ahead < 7 and y > 0 and x + ahead + 1 < width and labels[y - 1, x + ahead + 1] == near[1]:
                 ahead += 1
-            band, strip = 16 * y // height, 8 * x // width
-            questions, answer = 0, 0
-            for j in range(6):
-                label = near[j]
-                repeated = label == alphabet
-                for k in range(questions):
-                    repeated = repeated or asked[k] == label
-                if repeated:
-                    continue
-                agreeing = _question(keys, near, label, questions, band, strip, run, ahead)
-                chosen = min(questions, 4) * 5 + agreeing
-                answer, cost = _code_bit(
-                    int(labels[y, x] == label), keys, chosen, odds, hits, weights, coder, data, decode
-                )
-                bits += cost
-                asked[questions] = label
-                questions += 1
-                if answer:
-                    labels[y, x] = label
-                    break
-            if not answer:
-                node = 1
-                for j in range(_LABEL_BITS):
-                    _spelling(keys, near, node, questions, band, strip)
-                    bit = (labels[y, x] >> (_LABEL_BITS - 1 - j)) & 1
-                    bit, cost = _code_bit(bit, keys, 25 + j, odds, hits, weights, coder, data, decode)
-                    bits += cost
-                    node = 2 * node + bit
-                labels[y, x] = node - (1 << _LABEL_BITS)
+            place = (16 * y // height, 8 * x // width, run, ahead)
+            labels[y, x], cost = _code_cell(labels[y, x], near, alphabet, place, mixer, decode)
             run = run + 1 if labels[y, x] == near[0] else 0
+            bits += cost
     return bits
 
 
 @numba.njit(cache=True)
-def _code_bit(
-    bit: int,
-    keys: NDArray[np.int64],
-    chosen: int,
-    odds: NDArray[np.int32],
-    hits: NDArray[np.uint8],
-    weights: NDArray[np.int64],
-    coder: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    decode: bool,
+def _code_cell(
+    truth: int, near: NDArray[np.int64], alphabet: int, place: tuple[int, int, int, int], mixer: Mixer, decode: bool
 ) -> tuple[int, float]:
+    """Ask for the neighbours' labels in turn, then for the label's bits; the label and its ideal cost."""
+    keys = np.empty(CONTEXTS, np.int64)
+    asked = np.empty(6, np.int64)
+    questions, bits = 0, 0.0
+    for j in range(6):
+        label = near[j]
+        repeated = label == alphabet
+        for k in range(questions):
+            repeated = repeated or asked[k] == label
+        if repeated:
+            continue
+        agreeing = _question(keys, near, label, questions, place)
+        answer, cost = _code_bit(int(truth == label), keys, min(questions, 4) * 5 + agreeing, mixer, decode)
+        bits += cost
+        asked[questions] = label
+        questions += 1
+        if answer:
+            return label, bits
+    node = 1
+    for j in range(_LABEL_BITS):
+        _spelling(keys, near, node, questions, place)
+        bit, cost = _code_bit((truth >> (_LABEL_BITS - 1 - j)) & 1, keys, 25 + j, mixer, decode)
+        bits += cost
+        node = 2 * node + bit
+    return node - (1 << _LABEL_BITS), bits
+
+
+@numba.njit(cache=True)
+def _code_bit(bit: int, keys: NDArray[np.int64], chosen: int, mixer: Mixer, decode: bool) -> tuple[int, float]:
     """Predict, code or decode, and learn one bit; the bit and its ideal cost in bits."""
+    odds, hits, weights = mixer.odds, mixer.hits, mixer.weights
     slots = odds.shape[1] - 1
     places = np.empty(CONTEXTS, np.int64)
     stretched = np.empty(CONTEXTS, np.int64)
@@ -137,6 +129,20 @@ def _code_bit(
         stretched[m] = STRETCH[odds[m, places[m]] >> 4]
         dot += weights[chosen, m] * stretched[m]
     p = SQUASH[min(max(dot >> 16, -REACH), REACH) + REACH]
+    bit = _range_code(bit, p, mixer.coder, mixer.data, decode)
+    error = bit * TOTAL - p
+    for m in range(CONTEXTS):
+        weights[chosen, m] += stretched[m] * error >> 14
+        old, seen = odds[m, places[m]], hits[m, places[m]]
+        new = old + ((bit * (TOTAL - 1) - old) * _RATES[seen] >> 16)
+        odds[m, places[m]] = min(max(new, 16), TOTAL - 17)
+        hits[m, places[m]] = min(seen + 1, 255)
+    return bit, -np.log2((p if bit else TOTAL - p) / TOTAL)
+
+
+@numba.njit(cache=True)
+def _range_code(bit: int, p: int, coder: NDArray[np.int64], data: NDArray[np.uint8], decode: bool) -> int:
+    """Code or decode a bit that is 1 with probability p / TOTAL."""
     span = coder[HIGH] - coder[LOW]
     middle = coder[LOW] + (span >> 16) * p + ((span & 0xFFFF) * p >> 16)
     if decode:
@@ -154,28 +160,15 @@ def _code_bit(
         coder[PLACE] = place + 1
         coder[LOW] = coder[LOW] << 8 & MASK
         coder[HIGH] = (coder[HIGH] << 8 & MASK) | 255
-    error = bit * TOTAL - p
-    for m in range(CONTEXTS):
-        weights[chosen, m] += stretched[m] * error >> 14
-        old, seen = odds[m, places[m]], hits[m, places[m]]
-        new = old + ((bit * (TOTAL - 1) - old) * _RATES[seen] >> 16)
-        odds[m, places[m]] = min(max(new, 16), TOTAL - 17)
-        hits[m, places[m]] = min(seen + 1, 255)
-    return bit, -np.log2((p if bit else TOTAL - p) / TOTAL)
+    return bit
 
 
 @numba.njit(cache=True)
 def _question(
-    keys: NDArray[np.int64],
-    near: NDArray[np.int64],
-    label: int,
-    questions: int,
-    band: int,
-    strip: int,
-    run: int,
-    ahead: int,
+    keys: NDArray[np.int64], near: NDArray[np.int64], label: int, questions: int, place: tuple[int, int, int, int]
 ) -> int:
     """Contexts of "is it `label`?", and how many of the four nearest say so."""
+    band, strip, run, ahead = place
     wide, agreeing = 0, 0
     for k in range(len(near)):
         same = int(near[k] == label)
@@ -200,9 +193,10 @@ def _question(
 
 @numba.njit(cache=True)
 def _spelling(
-    keys: NDArray[np.int64], near: NDArray[np.int64], node: int, questions: int, band: int, strip: int
+    keys: NDArray[np.int64], near: NDArray[np.int64], node: int, questions: int, place: tuple[int, int, int, int]
 ) -> None:
     """Contexts of the next bit of a label of which `node` holds the bits before, behind a leading 1."""
+    band, strip, _, _ = place
     keys[0] = node
     keys[1] = _hash(node, near[0])
     keys[2] = _hash(node, near[1])

@@ -79,8 +79,8 @@ def write(name: str) -> None:
 
 def save(writer: TrainedCodec, reader: TrainedCodec, name: str, content: Content) -> None:
     """One file, and what it decodes to."""
-    file, stem = writer._file.write(content), Path(name)
-    stem.with_suffix(".smc").write_bytes(file)
+    file, stem = writer._file.write(content), Path("decoded") / name
+    (Path("files") / f"{name}.smc").write_bytes(file)
     if content.labels is None:
         np.savez_compressed(stem.with_suffix(".npz"), symbols=content.symbols)
     else:
@@ -90,7 +90,8 @@ def save(writer: TrainedCodec, reader: TrainedCodec, name: str, content: Content
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    for directory in ("files", "decoded"):
+        (Path(sys.argv[1]) / directory).mkdir(parents=True, exist_ok=True)
     with chdir(sys.argv[1]):
         train("rate_distortion")
         train("conditional_gan", "--model.init_from", "runs/rate_distortion/checkpoints/best.ckpt")
