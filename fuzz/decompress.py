@@ -4,8 +4,8 @@
     python fuzz/decompress.py [CORPUS] [libFuzzer's options, such as -max_total_time=60]
 
 The corpus that it starts from is `tests/golden/v1/files`, whose two tiny models it decodes with; CORPUS, a directory,
-keeps what it finds. Each input is tried as it is and with the model and the length that a reader expects, to get past those.
-`tests/test_golden.py` edits the same files under hypothesis.
+keeps what it finds. Each input is tried as it is, and with the model and the length that a reader expects, to get past
+those. `tests/test_golden.py` edits the same files under hypothesis.
 """
 
 import sys
