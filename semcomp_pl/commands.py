@@ -61,8 +61,9 @@ def compress(args: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=8, help="images of one size that go through together (default: 8)")
     options = parser.parse_args(args)
     jobs = plan(expand(options.images, _is_image), options.output, SUFFIX, force=options.force)
-    model, codec = _load(options)
+    model = _load(options)
     _label_source(model, options)
+    codec = _codec(model, options)
     report = _Report(len(jobs), options.quiet)
     total = pixels = 0
     with report.progress:
@@ -92,7 +93,7 @@ def decompress(args: list[str]) -> int:
     _codec_options(parser)
     options = parser.parse_args(args)
     jobs = plan(expand(options.files, _is_compressed), options.output, ".png", force=options.force)
-    _, codec = _load(options)
+    codec = _codec(_load(options), options)
     report = _Report(len(jobs), options.quiet)
     from torchvision.transforms.v2.functional import to_pil_image
 
@@ -179,15 +180,14 @@ def _codec_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(options: argparse.Namespace) -> tuple["CodecModule", "TrainedCodec"]:
-    """The model that the options name, and its codec."""
+def _load(options: argparse.Namespace) -> "CodecModule":
+    """The model that the options name."""
     from semcomp_pl.paths import find_model
 
     path = find_model(options.model)
     import torch
 
     from semcomp_pl.modules.base import CodecModule
-    from semcomp_pl.modules.codec import TrainedCodec
     from semcomp_pl.modules.loading import load
 
     model = load(path)
@@ -198,7 +198,13 @@ def _load(options: argparse.Namespace) -> tuple["CodecModule", "TrainedCodec"]:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise SemcompError(f"--device {options.device}: {reason}; --device cpu works everywhere") from None
-    return model, TrainedCodec(model, options.tile, getattr(options, "max_pixels", MAX_PIXELS))
+    return model
+
+
+def _codec(model: "CodecModule", options: argparse.Namespace) -> "TrainedCodec":
+    from semcomp_pl.modules.codec import TrainedCodec
+
+    return TrainedCodec(model, options.tile, getattr(options, "max_pixels", MAX_PIXELS))
 
 
 def _label_source(model: "CodecModule", options: argparse.Namespace) -> None:

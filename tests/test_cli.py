@@ -165,7 +165,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-TINY = ["--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4", "--trainer.max_epochs=2"]
+TINY = [
+    "--model.filters=8",
+    "--model.blocks=1",
+    "--model.discriminator_filters=4",
+    "--trainer.max_epochs=2",
+    "--entropy_steps=2",
+]
 TINY += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=1"]
 
 

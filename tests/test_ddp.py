@@ -48,7 +48,7 @@ def fit(directory: Path, name: str, *flags: str) -> subprocess.CompletedProcess[
     (directory / "witness.py").write_text(WITNESS)
     command = [sys.executable, "-m", "semcomp_pl", "fit"]
     command += ["--config", "configs/trainer/ddp.yaml", "--config", f"configs/model/{name}.yaml"]
-    command += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.max_epochs=1"]
+    command += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.max_epochs=1", "--entropy_steps=2"]
     command += ["--trainer.num_sanity_val_steps=0", "--trainer.enable_progress_bar=false"]
     command += ["--trainer.callbacks=witness.Witness", "--name=run"]
     command += ["--data.source=semcomp_pl.data.Folder", "--data.source.root=data", "--data.source.masks=annot"]

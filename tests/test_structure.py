@@ -40,6 +40,11 @@ def test_networks_losses_and_coding_do_not_import_lightning(file: Path) -> None:
     assert [target for target in imports(file) if target.partition(".")[0] in {"lightning", "pytorch_lightning"}] == []
 
 
+@pytest.mark.parametrize("file", of("coding"), ids=name)
+def test_coding_does_not_import_torch(file: Path) -> None:
+    assert [target for target in imports(file) if target.partition(".")[0] in {"torch", "torchvision"}] == []
+
+
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_sizes(file: Path) -> None:
     source = file.read_text()

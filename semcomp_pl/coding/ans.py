@@ -90,6 +90,7 @@ def _checked(counts: Counts) -> NDArray[np.float64]:
             f"counts {counts.dtype} of shape {counts.shape} found, expected contiguous int64 (n, L); "
             "pass them through numpy.ascontiguousarray"
         )
-    if counts.size and (counts.min() < 1 or (counts.sum(1) != TOTAL).any()):
+    table = counts.astype(np.float64)
+    if table.size and (table.min() < 1 or (table @ np.ones(table.shape[1]) != TOTAL).any()):
         raise SemcompError(f"counts below 1 or of another sum than {TOTAL} found; normalise the table first")
-    return counts.astype(np.float64)
+    return table

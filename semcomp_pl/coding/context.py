@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from semcomp_pl.coding.ans import Counts, Decoder, Encoder, Symbols, ideal_bits
 from semcomp_pl.coding.fixed import softmax_counts
-from semcomp_pl.coding.lattice import BESIDE, KNOWN, Step, cells, pad, steps, windows
+from semcomp_pl.coding.lattice import BESIDE, KNOWN, RADIUS, Step, cells, pad, steps, windows
 
 UNIT = 256
 """The integer that stands for 1."""
@@ -168,9 +168,9 @@ class ContextModel:
                 hidden = self._activate(f"{kind}.head{channel}", features[:filled, block])
                 hidden = np.concatenate([one[:, block], hidden])
                 yield (channel, block), softmax_counts(self._apply(f"{kind}.out{channel}", hidden))
-            own = pad(centred(grid[channel : channel + 1], self.levels))
+            padded[channel, RADIUS:-RADIUS, RADIUS:-RADIUS] = centred(grid[channel], self.levels)  # now it is decoded
             more = filled + len(BESIDE[kind])
-            features[filled:more] = windows(own, kind, BESIDE[kind])
+            features[filled:more] = windows(padded[channel : channel + 1], kind, BESIDE[kind])
             filled = more
 
     def _apply(self, name: str, inputs: Floats) -> Floats:

@@ -27,6 +27,7 @@ def _powers() -> NDArray[np.int64]:
 
 
 POWERS = _powers()
+_POWERS = POWERS.astype(np.float64)
 REACH = 16 * OCTAVE - 1
 """Largest log-odds: 2^-16 is the smallest probability."""
 _HALF = np.arange(REACH + 1)
@@ -46,9 +47,10 @@ def softmax_counts(logits: NDArray[np.float64]) -> NDArray[np.int64]:
     Returns:
         C-contiguous (n, L): a row a symbol.
     """
-    levels = len(logits)
-    below = (logits.max(0) - logits).T.clip(0, len(POWERS) - 1).astype(np.int64)
-    powers = POWERS[below]
-    counts = np.ascontiguousarray(1 + powers * (TOTAL - levels) // powers.sum(1, keepdims=True))
-    counts[np.arange(len(counts)), below.argmin(1)] += TOTAL - counts.sum(1)
-    return counts
+    levels, n = logits.shape
+    below = np.minimum(logits.max(0) - logits, len(POWERS) - 1).astype(np.intp)
+    powers = _POWERS[below]
+    # quotients below 2^16 of integers below 2^53: float64 rounds none of them up to the next integer
+    counts = 1 + np.floor(powers * (TOTAL - levels) / powers.sum(0))
+    counts[logits.argmax(0), np.arange(n)] += TOTAL - counts.sum(0)
+    return np.ascontiguousarray(counts.T.astype(np.int64))

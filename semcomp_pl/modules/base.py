@@ -9,6 +9,7 @@ from torch.optim import Adam, Optimizer
 from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.suite import MetricSuite
+from semcomp_pl.modules.bundle import rounded
 from semcomp_pl.modules.checkpoint import start_from
 from semcomp_pl.modules.codec import TrainedCodec
 from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
@@ -172,9 +173,14 @@ class CodecModule(ScheduledModule):
     def codec(self) -> TrainedCodec:
         """The codec of the weights and tables as they are now, kept until the model is trained or loaded again."""
         if self._codec is None:
-            self.eval()
             self._codec = TrainedCodec(self)
         return self._codec
+
+    def as_exported(self) -> "CodecModule":
+        """Another model of the same numbers, with the weights that come back from an export of this one."""
+        twin = type(self)(**self.hparams)
+        twin.load_state_dict(rounded(self.state_dict()), strict=False)  # it has no trained discriminator
+        return twin.to(self.device).eval()
 
     def compress(self, image: Tensor, label: Tensor | None = None) -> bytes:
         """The file of an image (3, H, W) in [0, 1]: `TrainedCodec.compress`."""

@@ -21,19 +21,18 @@ TILE = 2048
 
 
 class TrainedCodec:
-    """A snapshot of a model's weights and tables, as `semcomp_pl.codecs.Codec` wants it.
+    """A snapshot of a model, as `semcomp_pl.codecs.Codec` wants it: with the weights that its export has.
 
     Args:
-        model: On any device; put in evaluation mode.
+        model: On any device.
         tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
         max_pixels: Files of larger images are refused.
     """
 
     def __init__(self, model: "CodecModule", tile: int = TILE, max_pixels: int = MAX_PIXELS) -> None:
-        self.model, self.tile, self.max_pixels = model, tile, max_pixels
-        self.name = type(model).__name__
-        parameters = dict(model.hparams)
-        self.fingerprint = fingerprint(Saved(self.name, parameters, model.state_dict()))
+        self.name, self.tile, self.max_pixels = type(model).__name__, tile, max_pixels
+        self.fingerprint = fingerprint(Saved(self.name, dict(model.hparams), model.state_dict()))
+        self.model = model = model.as_exported()
         self._file = ImageFile(
             self.fingerprint,
             model.entropy.latent_coder(),
@@ -87,7 +86,7 @@ class TrainedCodec:
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None) -> list[Content]:
         """What is transmitted of images (B, 3, H, W)."""
-        model = self.model.eval()
+        model = self.model
         image = as_decoded(image).to(model.device)
         height, width = image.shape[-2:]
         with torch.autocast(model.device.type, enabled=False):
@@ -103,7 +102,7 @@ class TrainedCodec:
     @torch.no_grad()
     def synthesise(self, contents: Sequence[Content]) -> list[Tensor]:
         """The images of what was transmitted, all of one size: float32 (3, H, W), multiples of 1/255, on the CPU."""
-        model = self.model.eval()
+        model = self.model
         height, width = contents[0][:2]
         symbols = torch.from_numpy(np.stack([content.symbols for content in contents])).to(model.device)
         inputs = [model.quantizer.dequantize(symbols.long())]

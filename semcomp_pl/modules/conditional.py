@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.labels import labels_of
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
@@ -65,7 +66,14 @@ class ConditionalGAN(SemanticDiscriminatorGAN):
                 f"{path}: a segmenter of {segmenter.num_classes} classes found, expected {self.num_classes} as the "
                 "codec has; train both on one data set"
             )
-        self._segmenter = (segmenter,)
+        self._segmenter, self._codec = (segmenter,), None
+
+    def as_exported(self) -> CodecModule:
+        """With the same segmenter."""
+        twin = super().as_exported()
+        assert isinstance(twin, ConditionalGAN)
+        twin._segmenter = self._segmenter
+        return twin
 
     def setup(self, stage: str) -> None:
         """Load the segmenter too."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.bundle import Saved, rounded
+from semcomp_pl.modules.bundle import Saved
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
@@ -25,13 +25,12 @@ MODELS: tuple[type[Model], ...] = (
 
 
 def load(path: str | Path) -> Model:
-    """A model in evaluation mode from its checkpoint or export, with the weights that an export has.
+    """A model in evaluation mode from its checkpoint or export.
 
     Raises:
         SemcompError: unreadable or damaged, a class that is not the suite's, or weights that do not fit it.
     """
     saved = read_saved(path)
-    saved = saved._replace(state=rounded(saved.state))
     return rebuild(class_of(saved, path), saved, path)
 
 

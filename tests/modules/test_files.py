@@ -72,7 +72,7 @@ def test_f12_every_size_comes_back_from_bytes_alone(fitted: dict[str, Path], nam
     torch.testing.assert_close(decoded * 255, (decoded * 255).round(), atol=1e-4, rtol=0)
     label = label_of(writer, image)
     batch: Any = {"image": (image[None] * 255).round() / 255} | ({} if label is None else {"label": label[None]})
-    through_the_graph = writer.evaluate(batch).reconstruction[0]
+    through_the_graph = writer.as_exported().evaluate(batch).reconstruction[0]
     assert (decoded - through_the_graph).abs().max() <= 0.501 / 255 + 1e-5
 
 
@@ -160,7 +160,9 @@ def test_label_maps_are_sent_on_the_grid_or_whole(lab: Lab) -> None:
         np.testing.assert_array_equal(content.labels, expected.numpy())
         assert {section.kind for section in parse(data).sections} == {Kind.LATENT, Kind.LABELS}
         batch: Any = {"image": (image[None] * 255).round() / 255, "label": label[None]}
-        assert (model.decompress(data) - model.evaluate(batch).reconstruction[0]).abs().max() <= 0.501 / 255 + 1e-5
+        assert (
+            model.decompress(data) - model.as_exported().evaluate(batch).reconstruction[0]
+        ).abs().max() <= 0.501 / 255 + 1e-5
 
 
 def test_models_that_send_label_maps_need_one_or_a_segmenter(lab: Lab, fitted: dict[str, Path]) -> None:

@@ -82,7 +82,7 @@ def test_bound_bits(levels: int) -> None:
     assert math.isclose(2 ** Quantizer(levels).bound_bits(3), levels**3, rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("levels", [1, 0, -3])
-def test_fewer_than_two_levels_are_refused(levels: int) -> None:
-    with pytest.raises(SemcompError, match=f"levels={levels} found, expected at least 2"):
+@pytest.mark.parametrize("levels", [1, 0, -3, 257])
+def test_levels_that_no_byte_holds_or_fewer_than_two_are_refused(levels: int) -> None:
+    with pytest.raises(SemcompError, match=f"levels={levels} found, expected 2 to 256"):
         Quantizer(levels)
