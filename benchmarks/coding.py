@@ -82,7 +82,7 @@ def untrained() -> CodecModule:
 def stages(model: CodecModule, image: Tensor, runs: int) -> tuple[list[float], int]:
     """Encoder, entropy coding (all coders, the shortest kept), entropy decoding by the context model, generator."""
     codec = TrainedCodec(model)
-    latent, context = codec._file.latent, codec._file.latent.context
+    latent, context = codec.file.latent, codec.file.latent.context
     assert context is not None, "fit the model's tables first: semcomp fit-entropy"
     analysis, (content,) = timed(runs, lambda: codec.analyse(image[None]))
     coding, _ = timed(runs, lambda: latent.encode(content.symbols))

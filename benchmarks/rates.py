@@ -73,8 +73,8 @@ def _model_row(path: str, data: ImageDataModule) -> str:
         for image, content in zip(batch["image"], contents, strict=True):
             coder = model.entropy.latent_coder()
             assert coder.context is not None, f"{path}: no context model"
-            file = model.codec()._file.write(content)
-            again = reader.codec()._file.read(file)
+            file = model.codec().file.write(content)
+            again = reader.codec().file.read(file)
             assert (again.symbols == content.symbols).all()
             labels = model.entropy.label_coder()
             found = {

@@ -50,12 +50,17 @@ def fit_entropy(model: CodecModule, data: ImageDataModule, steps: int = STEPS, p
     Args:
         model: The codec.
         data: Its data.
-        steps: Steps of the context network; with 0 its files have one table a channel.
+        steps: Steps of the context network, where the model has one.
         passes: Times that the split is read, each time augmented anew.
 
     Raises:
-        SemcompError: the model needs label maps that the data lack.
+        SemcompError: the model needs label maps that the data lack, or numbers below 1.
     """
+    if steps < 1 or passes < 1:
+        raise SemcompError(
+            f"steps={steps} and passes={passes} found, expected 1 or more; for tables without a network train with "
+            "--model.entropy_model static"
+        )
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         sent = _transmit(model.eval(), data, passes)
@@ -77,10 +82,9 @@ def _transmit(model: CodecModule, data: ImageDataModule, passes: int) -> Sent:
             contents = model.codec().analyse(batch["image"], label)
             symbols += [content.symbols for content in contents]
             labels += [content.labels for content in contents if content.labels is not None]
-    if labels and model.full_labels:
-        cells = [model.codec()._reduce(label) for label in labels]
-    maps = np.stack(labels) if labels else None
-    return Sent(np.stack(symbols), maps, np.stack(cells) if cells else maps)
+            cells += [model.codec().file.on_grid(content.labels) for content in contents]
+    known = [cell for cell in cells if cell is not None]
+    return Sent(np.stack(symbols), np.stack(labels) if labels else None, np.stack(known) if known else None)
 
 
 def _repeat(loader: DataLoader[dict[str, Any]], passes: int) -> Iterator[dict[str, Any]]:
@@ -120,8 +124,7 @@ def bits_per_image(model: CodecModule, data: ImageDataModule) -> dict[str, float
     images = 0
     for batch in loader:
         for content in model.codec().analyse(batch["image"], batch.get("label")):
-            labels = content.labels
-            cells = model.codec()._reduce(labels) if labels is not None and model.full_labels else labels
+            cells = model.codec().file.on_grid(content.labels)
             found = {"bound": coder.bound_bits(*content.symbols.shape[1:])}
             found["static"] = coder.ideal_bits(STATIC, content.symbols)
             if isinstance(coder.context, ContextModel):

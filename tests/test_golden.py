@@ -42,7 +42,7 @@ def decoded(file: Path, suffix: str) -> Path:
 
 
 def same_symbols(codec: TrainedCodec, file: Path) -> None:
-    content = codec._file.read(file.read_bytes())
+    content = codec.file.read(file.read_bytes())
     with np.load(decoded(file, ".npz")) as expected:
         np.testing.assert_array_equal(content.symbols, expected["symbols"])
         assert (content.labels is not None) == ("labels" in expected)

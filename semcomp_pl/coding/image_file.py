@@ -74,7 +74,7 @@ class ImageFile:
         sections = []
         if self.labels is not None and content.labels is not None:
             sections.append(Section(Kind.LABELS, *self.labels.encode(content.labels)))
-        sections.append(Section(Kind.LATENT, *self.latent.encode(content.symbols, self._on_grid(content.labels))))
+        sections.append(Section(Kind.LATENT, *self.latent.encode(content.symbols, self.on_grid(content.labels))))
         return pack(self.fingerprint, content.height, content.width, sections, _plain(content))
 
     def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Content:
@@ -100,7 +100,7 @@ class ImageFile:
         if self.labels is not None:
             size = (height, width) if self.full_labels else (rows, columns)
             labels = self.labels.decode(*sections[Kind.LABELS][1:], *size)
-        symbols = self.latent.decode(*sections[Kind.LATENT][1:], rows, columns, self._on_grid(labels))
+        symbols = self.latent.decode(*sections[Kind.LATENT][1:], rows, columns, self.on_grid(labels))
         content = Content(height, width, symbols, labels)
         verify(self.fingerprint, data, _plain(content))
         return content
@@ -113,12 +113,13 @@ class ImageFile:
             bound += self.labels.bound_bits(content.labels.size)
             ideal += self.labels.ideal_bits(content.labels)
         coder = sections[-1].coder
-        ideal += self.latent.ideal_bits(coder, content.symbols, self._on_grid(content.labels))
+        ideal += self.latent.ideal_bits(coder, content.symbols, self.on_grid(content.labels))
         payload = 8 * sum(len(section.data) for section in sections)
         pixels = content.height * content.width
         return Rates(bound / pixels, ideal / pixels, payload / pixels, 8 * len(data) / pixels)
 
-    def _on_grid(self, labels: Labels | None) -> Labels | None:
+    def on_grid(self, labels: Labels | None) -> Labels | None:
+        """The label map as the latent's coder knows it."""
         return self._reduce(labels) if labels is not None and self.full_labels else labels
 
 

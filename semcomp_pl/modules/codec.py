@@ -33,7 +33,7 @@ class TrainedCodec:
         self.name, self.tile, self.max_pixels = type(model).__name__, tile, max_pixels
         self.fingerprint = fingerprint(Saved(self.name, dict(model.hparams), model.state_dict()))
         self.model = model = model.as_exported()
-        self._file = ImageFile(
+        self.file = ImageFile(
             self.fingerprint,
             model.entropy.latent_coder(),
             model.entropy.label_coder(),
@@ -65,11 +65,11 @@ class TrainedCodec:
 
     def compress_batch(self, image: Tensor, label: Tensor | None = None) -> list[bytes]:
         """The files of images (B, 3, H, W), given label maps (B, H, W) where the model sends one."""
-        return [self._file.write(content) for content in self.analyse(image, label)]
+        return [self.file.write(content) for content in self.analyse(image, label)]
 
     def decompress_batch(self, files: Sequence[bytes]) -> list[Tensor]:
         """The images of files, each (3, H, W), those of one size through the networks together."""
-        contents = [self._file.read(data, self.max_pixels) for data in files]
+        contents = [self.file.read(data, self.max_pixels) for data in files]
         found: dict[int, Tensor] = {}
         for size in dict.fromkeys(content[:2] for content in contents):
             places = [i for i, content in enumerate(contents) if content[:2] == size]
@@ -79,8 +79,8 @@ class TrainedCodec:
     def measure(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, list[Rates]]:
         """Files of images (B, 3, H, W), what is decoded from them, and the rates of each."""
         contents = self.analyse(image, label)
-        files = [self._file.write(content) for content in contents]
-        rates = [self._file.rates(data, content) for data, content in zip(files, contents, strict=True)]
+        files = [self.file.write(content) for content in contents]
+        rates = [self.file.rates(data, content) for data, content in zip(files, contents, strict=True)]
         return torch.stack(self.decompress_batch(files)).to(image.device), rates
 
     @torch.no_grad()

@@ -73,13 +73,13 @@ def write(name: str) -> None:
     labels = None if content.labels is None else rng.integers(0, 19, content.labels.shape).astype(np.uint8)
     save(model.codec(), model.codec(), f"{name}_uniform", content._replace(symbols=strange, labels=labels))
     static = TrainedCodec(model)
-    static._file.latent.context = None
+    static.file.latent.context = None
     save(static, model.codec(), f"{name}_static", content)
 
 
 def save(writer: TrainedCodec, reader: TrainedCodec, name: str, content: Content) -> None:
     """One file, and what it decodes to."""
-    file, stem = writer._file.write(content), Path("decoded") / name
+    file, stem = writer.file.write(content), Path("decoded") / name
     (Path("files") / f"{name}.smc").write_bytes(file)
     if content.labels is None:
         np.savez_compressed(stem.with_suffix(".npz"), symbols=content.symbols)

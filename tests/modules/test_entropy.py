@@ -8,6 +8,7 @@ import torch
 import semcomp_pl
 from semcomp_pl.cli import main
 from semcomp_pl.entropy import bits_per_image, fit_entropy
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.export import export
 from tests.modules.conftest import CLASSES, Lab
@@ -49,7 +50,7 @@ def test_a_copy_leaves_the_original_alone(lab: Lab, tmp_path: Path) -> None:
     assert main(["fit-entropy", str(checkpoint), *data_flags(lab), "-o", str(tmp_path / "copy.ckpt")]) == 0
     assert checkpoint.read_bytes() == before
     assert opened(tmp_path / "copy.ckpt").entropy.fitted
-    assert opened(tmp_path / "copy.ckpt").codec()._file.latent.context is None
+    assert opened(tmp_path / "copy.ckpt").codec().file.latent.context is None
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,9 @@ def test_fit_ends_with_tables_and_test_measures_files(
     for name in ("test/bpp ", "test/bpp_payload", "test/bpp_ideal", "test/bpp_bound"):
         assert name in said
     assert main(["fit", "runs/small", "--trainer.max_epochs", "2"]) == 0
+
+
+@pytest.mark.parametrize("numbers", [{"steps": 0}, {"passes": 0}])
+def test_numbers_that_fit_nothing_are_refused(lab: Lab, numbers: dict[str, int]) -> None:
+    with pytest.raises(SemcompError, match="expected 1 or more"):
+        fit_entropy(lab.model("rate_distortion"), lab.data(), **numbers)

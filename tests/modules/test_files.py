@@ -107,7 +107,7 @@ def test_batches_give_the_bytes_that_single_images_give(fitted: dict[str, Path],
     labels = None if label_of(model, images[0]) is None else (images[:, 0] * 3.999).long()
     files = model.codec().compress_batch(images, labels)
     for i, data in enumerate(files):
-        together = model.codec()._file.read(data)
+        together = model.codec().file.read(data)
         (alone,) = model.codec().analyse(images[i : i + 1], None if labels is None else labels[i : i + 1])
         # convolutions of another batch size may round the other way where a latent lies between two centres
         assert (together.symbols != alone.symbols).mean() < 0.01
@@ -155,7 +155,7 @@ def test_label_maps_are_sent_on_the_grid_or_whole(lab: Lab) -> None:
     for size in ("grid", "full"):
         model = lab.model("conditional_gan", label_map=size).eval()
         data = model.compress(image, label)
-        content = model.codec()._file.read(data)
+        content = model.codec().file.read(data)
         expected = label if size == "full" else majority(model.pad(label[None]), len(CLASSES), 16)[0]
         np.testing.assert_array_equal(content.labels, expected.numpy())
         assert {section.kind for section in parse(data).sections} == {Kind.LATENT, Kind.LABELS}
@@ -189,7 +189,7 @@ def test_the_command_takes_label_maps_from_masks_or_from_a_segmenter(
     Image.fromarray(mask).save("masks/a.png")
     assert main(["compress", "a.png", *model, "--labels", "masks"]) == 0
     assert main(["decompress", "a.smc", *model, "-o", "b.png"]) == 0
-    content = open_codec(fitted["conditional_gan"]).codec()._file.read(Path("a.smc").read_bytes())
+    content = open_codec(fitted["conditional_gan"]).codec().file.read(Path("a.smc").read_bytes())
     np.testing.assert_array_equal(content.labels, [[0, 1, 3, 255]] * 3)
     assert main(["compress", "a.png", *model, "--segmenter", lab.segmenter, "--force"]) == 0
     assert main(["decompress", "a.smc", *model, "-o", "c.png"]) == 0
