@@ -5,7 +5,7 @@ r"""Milliseconds of each stage of compressing and decompressing one image, besid
 
 CompressAI wants numpy < 2, so it lives in an environment of its own (pip install compressai). Its weights cannot be had
 everywhere: it runs with random ones, so its times mean something and its bytes do not. The same image files, the same
-number of threads, one run after the other. The row "untrained" is a RateDistortion of d = 3, C = 8 with fresh weights.
+number of threads, one run after the other. The row "untrained" is a RateDistortion of d = 3, C = 8 with fresh networks.
 """
 
 import argparse
@@ -26,7 +26,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from semcomp_pl.data import StreetScenes
+from semcomp_pl.data import ImageDataModule, StreetScenes
+from semcomp_pl.entropy import fit_entropy
 from semcomp_pl.modules import RateDistortion
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.codec import TrainedCodec
@@ -67,15 +68,13 @@ def timed(runs: int, work: Callable[[], Result]) -> tuple[float, Result]:
     return statistics.median(times), result
 
 
-def untrained() -> CodecModule:
-    """A model of d = 3, C = 8 whose context network has random weights: it takes as long as a trained one."""
-    from semcomp_pl.nets.context import ContextNet
-
+def untrained(place: Path) -> CodecModule:
+    """A model of d = 3, C = 8 with fresh networks, and tables fitted for some steps on procedural scenes."""
     torch.manual_seed(0)
     model = RateDistortion(downsamplings=3, channels=8).eval()
-    counts = np.full((8, 5), 13107, np.int32)
-    counts[:, 0] += 1
-    model.entropy.fill(counts, ContextNet(8, 5, 0).freeze(), None)
+    data = ImageDataModule(StreetScenes(str(place / "scenes"), train=8, val=0, test=0), (128, 256), num_workers=0)
+    data.prepare_data()
+    fit_entropy(model, data, steps=40, passes=2)
     return model
 
 
@@ -102,8 +101,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and of its linear algebra")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    models = {Path(path).name: load(path) for path in options.models} | {"untrained d=3 C=8": untrained()}
     with tempfile.TemporaryDirectory() as place:
+        models = {Path(path).name: load(path) for path in options.models}
+        models["untrained d=3 C=8"] = untrained(Path(place))
         files = []
         for height, width in SIZES:
             scenes = StreetScenes(f"{place}/{width}", train=1, val=0, test=0, size=(height, width))
