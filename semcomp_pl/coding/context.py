@@ -156,31 +156,32 @@ class ContextModel:
         here = None if label is None else label[::stride, ::stride]
         height, width = grid.shape[1:]
         side = side_planes(height, width, level, here, self.classes)
-        places = np.concatenate([part.reshape(len(side), -1) for part in cells(side, kind)], 1)
-        one = np.ones((1, count))  # what a layer's bias is multiplied with
-        known = np.concatenate([one, windows(padded, kind, KNOWN[kind]), places])
-        features = np.empty((1 + TRUNK + self.channels * len(BESIDE[kind]), count))
+        seen, beside = self.channels * len(KNOWN[kind]), len(BESIDE[kind])
+        known = np.empty((1 + seen + len(side), count))
+        known[0] = 1  # what a layer's bias is multiplied with
+        windows(padded, kind, KNOWN[kind], known[1 : 1 + seen])
+        known[1 + seen :] = np.concatenate([part.reshape(len(side), -1) for part in cells(side, kind)], 1)
+        features = np.empty((1 + TRUNK + self.channels * beside, count))
         features[0], filled = 1, 1 + TRUNK
         for block in blocks:
-            features[1:filled, block] = self._activate(f"{kind}.trunk", known[:, block])
+            self._activate(f"{kind}.trunk", known[:, block], features[1:filled, block])
+        hidden = np.empty((1 + HIDDEN, min(count, _BLOCK)))
+        hidden[0] = 1
         for channel in range(self.channels):
             for block in blocks:
-                hidden = self._activate(f"{kind}.head{channel}", features[:filled, block])
-                hidden = np.concatenate([one[:, block], hidden])
-                yield (channel, block), softmax_counts(self._apply(f"{kind}.out{channel}", hidden))
+                inside = hidden[:, : block.stop - block.start]
+                self._activate(f"{kind}.head{channel}", features[:filled, block], inside[1:])
+                logits = self._layers[f"{kind}.out{channel}"] @ inside
+                yield (channel, block), softmax_counts(np.floor(logits, out=logits))
             padded[channel, RADIUS:-RADIUS, RADIUS:-RADIUS] = centred(grid[channel], self.levels)  # now it is decoded
-            more = filled + len(BESIDE[kind])
-            features[filled:more] = windows(padded[channel : channel + 1], kind, BESIDE[kind])
-            filled = more
+            windows(padded[channel : channel + 1], kind, BESIDE[kind], features[filled : filled + beside])
+            filled += beside
 
-    def _apply(self, name: str, inputs: Floats) -> Floats:
-        """A layer's sums over integers, rounded to integers; the first input is 1."""
-        sums: Floats = self._layers[name] @ inputs
-        return np.floor(sums, out=sums)
-
-    def _activate(self, name: str, inputs: Floats) -> Floats:
-        sums = self._apply(name, inputs)
-        return sums.clip(0, CEILING, out=sums)
+    def _activate(self, name: str, inputs: Floats, out: Floats) -> None:
+        """A layer's sums over integers, rounded to integers and clipped; the first input is 1."""
+        sums = self._layers[name] @ inputs
+        np.floor(sums, out=sums)
+        np.clip(sums, 0, CEILING, out=out)
 
 
 def _gather(symbols: Symbols, step: Step, channel: int, chosen: slice) -> Symbols:

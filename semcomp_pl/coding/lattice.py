@@ -68,15 +68,22 @@ def pad(planes: NDArray[Any]) -> NDArray[Any]:
     return np.pad(planes, ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)))
 
 
-def windows(padded: NDArray[Any], kind: int, offsets: tuple[tuple[int, int], ...]) -> NDArray[Any]:
-    """What the cells of a kind see of planes (P, H + 2 RADIUS, W + 2 RADIUS): (P * offsets, cells)."""
+def windows(
+    padded: NDArray[Any], kind: int, offsets: tuple[tuple[int, int], ...], out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """What the cells of a kind see of planes (P, H + 2 RADIUS, W + 2 RADIUS): (P * offsets, cells).
+
+    `out`, of that shape and any type, is filled and returned where it is given.
+    """
     planes, height, width = len(padded), padded.shape[-2] - 2 * RADIUS, padded.shape[-1] - 2 * RADIUS
-    parts = []
-    for row, column in STARTS[kind]:
-        shape = (planes, len(offsets), len(range(row, height, 2)), len(range(column, width, 2)))
-        part = np.empty(shape, padded.dtype)
+    sizes = [(len(range(row, height, 2)), len(range(column, width, 2))) for row, column in STARTS[kind]]
+    if out is None:
+        out = np.empty((planes * len(offsets), sum(rows * columns for rows, columns in sizes)), padded.dtype)
+    cell = 0
+    for (row, column), (rows, columns) in zip(STARTS[kind], sizes, strict=True):
+        part = out[:, cell : cell + rows * columns].reshape(planes, len(offsets), rows, columns)  # a view
         for i, (y, x) in enumerate(offsets):
             top, left = row + RADIUS + y, column + RADIUS + x
-            part[:, i] = padded[:, top : top + 2 * shape[2] - 1 : 2, left : left + 2 * shape[3] - 1 : 2]
-        parts.append(part.reshape(planes * len(offsets), -1))
-    return np.concatenate(parts, 1)
+            part[:, i] = padded[:, top : top + 2 * rows - 1 : 2, left : left + 2 * columns - 1 : 2]
+        cell += rows * columns
+    return out
