@@ -12,6 +12,7 @@ from semcomp_pl.coding.image_file import Content, ImageFile, Labels, Rates
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.image_mean import as_decoded
 from semcomp_pl.modules.bundle import Saved, fingerprint
+from semcomp_pl.modules.labels import check_labels
 from semcomp_pl.nets.tiling import tiled
 
 if TYPE_CHECKING:
@@ -85,12 +86,20 @@ class TrainedCodec:
 
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None) -> list[Content]:
-        """What is transmitted of images (B, 3, H, W)."""
+        """What is transmitted of images (B, 3, H, W), given label maps (B, H, W) where the model sends one.
+
+        Raises:
+            SemcompError: no label maps, or none of this model and these images.
+        """
         model = self.model
         image = as_decoded(image).to(model.device)
         height, width = image.shape[-2:]
         with torch.autocast(model.device.type, enabled=False):
-            label = model.side_label({"image": image} if label is None else {"image": image, "label": label})
+            label = model.side_label(
+                {"image": image} if label is None else {"image": image, "label": label.to(model.device)}
+            )
+            if label is not None:
+                check_labels(label, image, model.num_classes)
             inputs = [model.pad(image)] if label is None else [model.pad(image), model.pad(label)]
             _, symbols = model.quantizer(self._tiled(model.analysis, inputs, height, width))
         sent: list[Labels | None] = [None] * len(image)

@@ -24,6 +24,25 @@ def majority(label: Tensor, num_classes: int, step: int) -> Tensor:
     return winner.where(winner != num_classes, IGNORE)
 
 
+def check_labels(label: Tensor, image: Tensor, num_classes: int) -> None:
+    """Refuse label maps that do not belong to images (B, 3, H, W), or to K classes.
+
+    Raises:
+        SemcompError: another size, or an id that is neither 0..K-1 nor 255.
+    """
+    expected = (len(image), *image.shape[-2:])
+    if tuple(label.shape) != expected:
+        raise SemcompError(
+            f"label maps of shape {tuple(label.shape)} found, expected {expected}; give one of each image's size"
+        )
+    strange = (label != IGNORE) & ((label < 0) | (label >= num_classes))
+    if strange.any():
+        raise SemcompError(
+            f"label id {int(label[strange][0])} found, expected 0..{num_classes - 1} or {IGNORE}; use the classes that "
+            "the model was trained on"
+        )
+
+
 def labels_of(batch: Batch, model: str) -> Tensor:
     """The batch's label maps.
 

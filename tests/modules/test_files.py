@@ -165,6 +165,19 @@ def test_label_maps_are_sent_on_the_grid_or_whole(lab: Lab) -> None:
         ).abs().max() <= 0.501 / 255 + 1e-5
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (torch.full((32, 64), 4), r"label id 4 found, expected 0\.\.3 or 255"),
+        (torch.full((32, 64), -1), "label id -1 found"),
+        (torch.zeros(30, 64, dtype=torch.long), r"shape \(1, 30, 64\) found, expected \(1, 32, 64\)"),
+    ],
+)
+def test_d5_d6_label_maps_of_others_are_refused(fitted: dict[str, Path], label: Tensor, message: str) -> None:
+    with pytest.raises(SemcompError, match=message):
+        open_codec(fitted["conditional_gan"]).compress(scene(32, 64), label)
+
+
 def test_models_that_send_label_maps_need_one_or_a_segmenter(lab: Lab, fitted: dict[str, Path]) -> None:
     model: Any = open_codec(fitted["conditional_gan"])
     with pytest.raises(SemcompError, match=r"needs label maps.*segmenter"):
