@@ -196,7 +196,9 @@ def test_a_run_holds_all_that_test_needs(lab: Path, monkeypatch: pytest.MonkeyPa
         figures += rows(lab / "runs/run/test/metrics.csv")
     assert figures[0] == figures[1]
     validated = [row for row in rows(lab / "runs/run/metrics.csv") if row["val/psnr"]][-1]
-    assert float(figures[0]["test/psnr"]) == pytest.approx(float(validated["val/psnr"]), abs=1e-5)
+    assert float(figures[0]["test/psnr"]) == pytest.approx(
+        float(validated["val/psnr"]), abs=0.05
+    )  # files are coded with half precision
 
 
 def test_predict_writes_every_reconstruction(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,8 @@ class CodecModule(ScheduledModule):
 
     def as_exported(self) -> "CodecModule":
         """Another model of the same numbers, with the weights that come back from an export of this one."""
-        twin = type(self)(**self.hparams)
+        # LightningCLI adds notes of its own, under names with an underscore
+        twin = type(self)(**{name: value for name, value in self.hparams.items() if not name.startswith("_")})
         twin.load_state_dict(rounded(self.state_dict()), strict=False)  # it has no trained discriminator
         return twin.to(self.device).eval()
 
