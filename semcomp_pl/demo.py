@@ -35,7 +35,7 @@ _GAN = [
     "0.95",
 ]
 STAGES: dict[str, tuple[str, list[str]]] = {
-    "rate_distortion": ("RateDistortion", [*_WIDTH, "--trainer.max_epochs", "60", "--ema_decay", "0.99"]),
+    "rate_distortion": ("RateDistortion", [*_WIDTH, "--trainer.max_epochs", "45", "--ema_decay", "0.99"]),
     "pspnet": ("PSPNet", ["--trainer.max_epochs", "25", "--ema_decay", "0.98"]),
     "plain_gan": ("PlainGAN", _GAN),
     "semantic_discriminator_gan": ("SemanticDiscriminatorGAN", _GAN),

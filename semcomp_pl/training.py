@@ -130,7 +130,8 @@ class SemcompCLI(LightningCLI):
         best = self.run / "checkpoints" / "best.ckpt"
         wanted = config.entropy_steps and not config.trainer.fast_dev_run and self.trainer.is_global_zero
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
-            fit_file(best, self.datamodule, config.entropy_steps, PASSES)
+            passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps see few symbols
+            fit_file(best, self.datamodule, config.entropy_steps, passes)
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
         callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [RichProgressBar()]
