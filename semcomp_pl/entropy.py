@@ -14,7 +14,6 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
 from semcomp_pl.atomic import write_file
-from semcomp_pl.coding.context import ContextModel
 from semcomp_pl.coding.label_map import Prior, fit_prior
 from semcomp_pl.coding.latent import STATIC, count, normalise
 from semcomp_pl.data import ImageDataModule
@@ -127,7 +126,7 @@ def bits_per_image(model: CodecModule, data: ImageDataModule) -> dict[str, float
             cells = model.codec().file.on_grid(content.labels)
             found = {"bound": coder.bound_bits(*content.symbols.shape[1:])}
             found["static"] = coder.ideal_bits(STATIC, content.symbols)
-            if isinstance(coder.context, ContextModel):
+            if coder.context is not None:
                 found["context"] = coder.context.bits(content.symbols, cells)
             totals = {name: totals.get(name, 0.0) + bits for name, bits in found.items()}
             images += 1

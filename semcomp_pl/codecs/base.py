@@ -4,6 +4,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from semcomp_pl.errors import SemcompError
+
 
 class Codec(Protocol):
     """Turns one image into the bytes of a file and back."""
@@ -28,6 +30,19 @@ class Codec(Protocol):
             SemcompError: bytes that `compress` did not write.
         """
         ...
+
+
+def check_image(image: Tensor) -> None:
+    """Refuse what `compress` does not take.
+
+    Raises:
+        SemcompError: not a float image (3, H, W) of at least one pixel.
+    """
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+        raise SemcompError(
+            f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
+            "code a batch image by image, and divide 8-bit values by 255"
+        )
 
 
 def bpp(data: bytes, image: Tensor) -> float:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from semcomp_pl.codecs.base import check_image
 from semcomp_pl.errors import SemcompError
 
 _SIZE = struct.Struct(">HH")
@@ -109,11 +110,7 @@ class PillowCodec:
 
 
 def _to_picture(image: Tensor) -> Image.Image:
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
-        raise SemcompError(
-            f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
-            "code a batch image by image, and divide 8-bit values by 255"
-        )
+    check_image(image)
     values = image.detach().float().mul(255).round().clamp(0, 255).byte()
     return Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
 

@@ -108,12 +108,12 @@ class ImageFile:
     def rates(self, data: bytes, content: Content) -> Rates:
         """How long the file is, and how long it might be, in bits per pixel of the image."""
         sections = parse(data).sections
+        coders = {section.kind: section.coder for section in sections}
         bound, ideal = self.latent.bound_bits(*content.symbols.shape[1:]), 0.0
         if self.labels is not None and content.labels is not None:
             bound += self.labels.bound_bits(content.labels.size)
-            ideal += self.labels.ideal_bits(content.labels)
-        coder = sections[-1].coder
-        ideal += self.latent.ideal_bits(coder, content.symbols, self.on_grid(content.labels))
+            ideal += self.labels.ideal_bits(coders[Kind.LABELS], content.labels)
+        ideal += self.latent.ideal_bits(coders[Kind.LATENT], content.symbols, self.on_grid(content.labels))
         payload = 8 * sum(len(section.data) for section in sections)
         pixels = content.height * content.width
         return Rates(bound / pixels, ideal / pixels, payload / pixels, 8 * len(data) / pixels)

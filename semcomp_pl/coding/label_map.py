@@ -77,9 +77,8 @@ class LabelCoder:
         plain = encoder.data()
         return (MIXED, coded) if len(coded) < len(plain) else (UNIFORM, plain)
 
-    def ideal_bits(self, label: NDArray[Any]) -> float:
-        """Code length under the model that `encode` chooses."""
-        coder, _ = self.encode(label)
+    def ideal_bits(self, coder: int, label: NDArray[Any]) -> float:
+        """Code length under a coder's probabilities."""
         return self.bound_bits(label.size) if coder == UNIFORM else self._mix(self._symbols(label))[1]
 
     def decode(self, coder: int, data: bytes, height: int, width: int) -> NDArray[np.uint8]:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semcomp_pl.codecs.base import check_image
 from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.coding.image_file import Content, ImageFile, Labels, Rates
-from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.image_mean import as_decoded
 from semcomp_pl.modules.bundle import Saved, fingerprint
 from semcomp_pl.modules.labels import check_labels
@@ -49,11 +49,7 @@ class TrainedCodec:
         Raises:
             SemcompError: as `Codec.compress`, or no label map and no segmenter to make it.
         """
-        if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
-            raise SemcompError(
-                f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
-                "compress a batch with compress_batch, and divide 8-bit values by 255"
-            )
+        check_image(image)
         return self.compress_batch(image[None], None if label is None else label[None])[0]
 
     def decompress(self, data: bytes) -> Tensor:

@@ -47,7 +47,7 @@ def test_maps_come_back(classes: int, height: int, width: int, kind: str, prior:
     how, data = coder.encode(maps[kind])
     np.testing.assert_array_equal(coder.decode(how, data, height, width), maps[kind])
     assert len(data) <= coder.bound_bits(height * width) / 8 + 5
-    assert len(data) <= 1.01 * coder.ideal_bits(maps[kind]) / 8 + 4
+    assert len(data) <= 1.01 * coder.ideal_bits(how, maps[kind]) / 8 + 4
 
 
 def test_large_maps_use_more_slots_and_come_back() -> None:
