@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
@@ -26,8 +27,10 @@ class ImageDataModule(LightningDataModule):
         train_size: Height and width at which training images are kept before the random crop; `size` if not
             given.
         crop_scale: Smallest and largest side of the random training crop, as a fraction of the largest crop of
-            `size`'s shape; the crop is resized to `size`.
+            `crop_size`'s shape; the crop is resized to `crop_size`.
+        crop_size: Height and width of training images; `size` if not given.
         flip: Mirror training images at random.
+        colour_jitter: Largest relative change of brightness, contrast and saturation of training images.
         batch_size: Images in a training batch (a process).
         eval_batch_size: Images in a validation, test or prediction batch.
         num_workers: Processes that load training batches; as many build the cache.
@@ -44,7 +47,9 @@ class ImageDataModule(LightningDataModule):
         size: tuple[int, int] = (128, 256),
         train_size: tuple[int, int] | None = None,
         crop_scale: tuple[float, float] = (1.0, 1.0),
+        crop_size: tuple[int, int] | None = None,
         flip: bool = True,
+        colour_jitter: float = 0.0,
         batch_size: int = 8,
         eval_batch_size: int = 8,
         num_workers: int = 2,
@@ -65,7 +70,10 @@ class ImageDataModule(LightningDataModule):
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self.on_error = on_error
         self.seed = seed
-        self.transform = v2.Compose([RandomCrop(self.size, crop_scale), v2.RandomHorizontalFlip(0.5 * flip)])
+        steps: list[v2.Transform] = [RandomCrop(Frame(*(crop_size or size)), crop_scale)]
+        steps += [v2.RandomHorizontalFlip(0.5 * flip)]
+        steps += [v2.ColorJitter(colour_jitter, colour_jitter, colour_jitter)] if colour_jitter else []
+        self.transform = v2.Compose(steps)
 
     @property
     def num_classes(self) -> int:
@@ -80,6 +88,14 @@ class ImageDataModule(LightningDataModule):
     def statistics(self) -> tuple[list[float], list[float]]:
         """Channel mean and standard deviation of the training split, range [0, 1]."""
         return self.store("train").statistics()
+
+    def class_shares(self) -> list[float]:
+        """Share of each class 0..K-1 in the labelled pixels of the training split."""
+        counts = np.zeros(256, dtype=np.int64)
+        for label in self.store("train").maps["label"]:
+            counts += np.bincount(label.reshape(-1), minlength=256)
+        known = counts[: self.num_classes]
+        return [float(share) for share in known / max(1, known.sum())]
 
     def store(self, split: Split) -> cache.Store:
         """The prepared images of a split, from the cache or built now."""

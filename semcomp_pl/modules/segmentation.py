@@ -1,7 +1,7 @@
 """A segmenter: label maps from images, to condition codecs on and to judge them by."""
 
 import hashlib
-import math
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +13,26 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.miou import MeanIoU
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
-from semcomp_pl.nets.segmenter import fill_encoder, make_segmenter
+from semcomp_pl.nets.segmenter import AuxiliaryHead, fill_encoder, make_segmenter
 from semcomp_pl.types import IGNORE, Batch
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Segmentation(ScheduledModule):
-    """min S: cross-entropy(S(x), s), over pixels whose label is not ignored.
+    """min S: cross-entropy(S(x), s) + a cross-entropy(A(x), s), over pixels whose label is not ignored.
+
+        x --encoder--> features --decoder, head--> S(x)
+                           +------auxiliary head-> A(x), in training only
 
     Args:
         architecture: Any of segmentation_models_pytorch; Zhao et al., https://arxiv.org/abs/1612.01105, by default.
         encoder: Name of smp's encoder.
         encoder_depth: Stages of the encoder; smp's PSPNet uses three unless told.
+        output_stride: Pixels of the image a step of the encoder's last features, where the encoder can be told.
+        auxiliary_weight: a, of the cross-entropy from the encoder's last stage but one; 0 for none.
+        class_weights: Of the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share of the class in the
+            training split), of Paszke et al., https://arxiv.org/abs/1606.02147.
         encoder_weights: `imagenet`, a local state dict, or none; read when fitting only.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
@@ -40,13 +47,17 @@ class Segmentation(ScheduledModule):
     mean: Tensor
     std: Tensor
     input_size: Tensor
+    class_weight: Tensor
 
     def __init__(
         self,
         architecture: str = "pspnet",
         encoder: str = "tu-tf_efficientnet_lite0",
         encoder_depth: int | None = 4,
+        output_stride: int | None = None,
         encoder_weights: str | None = None,
+        auxiliary_weight: float = 0.4,
+        class_weights: Literal["uniform", "inverse_log"] = "uniform",
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-4,
         schedule: Schedule = "poly",
@@ -61,7 +72,11 @@ class Segmentation(ScheduledModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.schedule, self.gradient_clip = schedule, gradient_clip
         self.encoder, self.encoder_weights = encoder, encoder_weights
-        self.net = make_segmenter(architecture, encoder, encoder_depth, num_classes)
+        net: Any = make_segmenter(architecture, encoder, encoder_depth, output_stride, num_classes)
+        self.net = net
+        self.auxiliary_weight, self.class_weights = auxiliary_weight, class_weights
+        self.auxiliary = AuxiliaryHead(net.encoder.out_channels[-2], num_classes) if auxiliary_weight else None
+        self.class_weight = torch.ones(num_classes)
         self.iou = MeanIoU(num_classes)
         self.register_buffer("mean", torch.tensor(IMAGENET[0]))
         self.register_buffer("std", torch.tensor(IMAGENET[1]))
@@ -89,23 +104,40 @@ class Segmentation(ScheduledModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) in [0, 1] to logits (B, K, H, W)."""
+        return self._enlarge(self.net.segmentation_head(self.net.decoder(self.features(image))), image)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """The encoder's features of an image (B, 3, H, W) in [0, 1], finest first, each (B, C, H/s, W/s)."""
         height, width = image.shape[-2:]
         padded = F.pad(image, (0, -width % 32, 0, -height % 32), "replicate")
         normalised = (padded - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
-        logits: Tensor = self.net(normalised.contiguous(memory_format=torch.channels_last))
-        if logits.shape[-2:] != padded.shape[-2:]:  # smp's PSPNet enlarges by 8 whatever its depth
-            logits = F.interpolate(logits, padded.shape[-2:], mode="bilinear")
+        features: list[Tensor] = self.net.encoder(normalised.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def _enlarge(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Logits of a padded image, at any stride, to the image's size."""
+        height, width = image.shape[-2:]
+        padded = (height + -height % 32, width + -width % 32)
+        if logits.shape[-2:] != padded:
+            logits = F.interpolate(logits.float(), padded, mode="bilinear")
         return logits[..., :height, :width]
 
-    def read(self, image: Tensor) -> Tensor:
-        """Logits (B, K, H, W), the image enlarged to the size that the segmenter was trained at where it is smaller."""
+    def fit_size(self, image: Tensor) -> Tensor:
+        """Images (B, 3, H, W) enlarged into the size that the segmenter was trained at, where they are smaller."""
         height, width = image.shape[-2:]
-        scale = math.sqrt(int(self.input_size.prod()) / (height * width))
+        scale = min(int(self.input_size[0]) / height, int(self.input_size[1]) / width)
         if scale <= 1:
-            return self.forward(image)
+            return image
         size = [round(height * scale), round(width * scale)]
-        enlarged = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
-        return F.interpolate(self.forward(enlarged).float(), (height, width), mode="bilinear", antialias=True)
+        return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+    def read(self, image: Tensor) -> Tensor:
+        """Logits (B, K, H, W), the image enlarged by `fit_size`."""
+        enlarged = self.fit_size(image)
+        logits = self.forward(enlarged)
+        if enlarged is image:
+            return logits
+        return F.interpolate(logits.float(), image.shape[-2:], mode="bilinear", antialias=True)
 
     def predict(self, image: Tensor) -> Tensor:
         """Label map (B, H, W) of an image (B, 3, H, W) in [0, 1], always in float32."""
@@ -114,19 +146,33 @@ class Segmentation(ScheduledModule):
         return label
 
     def setup(self, stage: str) -> None:
-        """Remember the size that the segmenter is trained at, and fill its encoder."""
+        """Remember the size that the segmenter is trained at, weigh the classes, and fill the encoder."""
         if stage == "fit":
-            self.input_size.copy_(torch.tensor(self.trainer.datamodule.size))  # type: ignore[attr-defined]
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.input_size.copy_(torch.tensor(data.size))
+            if self.class_weights == "inverse_log":
+                self.class_weight = 1 / torch.log(1.02 + torch.tensor(data.class_shares(), dtype=torch.float32))
             if self.encoder_weights is not None:
                 fill_encoder(self.net, self.encoder, self.encoder_weights)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step on the cross-entropy."""
-        label = batch["label"]
-        total = F.cross_entropy(self(batch["image"]).float(), label, ignore_index=IGNORE, reduction="sum")
-        loss: Tensor = total / (label != IGNORE).sum().clamp(min=1)  # a crop may hold ignored pixels only
-        self.log_losses({"cross_entropy": loss})
-        return loss
+        """One step on the cross-entropies."""
+        image, label = batch["image"], batch["label"]
+        features = self.features(image)
+        logits = self.net.segmentation_head(self.net.decoder(features))
+        terms = {"cross_entropy": self._cross_entropy(self._enlarge(logits, image), label)}
+        if self.auxiliary is not None:
+            logits = self._enlarge(self.auxiliary(features[-2]), image)
+            terms["auxiliary"] = self.auxiliary_weight * self._cross_entropy(logits, label)
+        self.log_losses(terms)
+        return torch.stack([*terms.values()]).sum()
+
+    def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Mean over the known pixels, of which a crop may hold none, each as heavy as its class."""
+        weight = self.class_weight.to(logits.device)
+        heavy = F.pad(weight, (0, 1))[label.where(label != IGNORE, len(weight))].sum()
+        total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE, reduction="sum")
+        return total / heavy.clamp(min=1e-6)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW on everything."""
