@@ -3,7 +3,8 @@
 import math
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from semcomp_pl.coding.image_file import by_name
@@ -45,6 +46,7 @@ class CodecModule(ScheduledModule):
         schedule: Of every learning rate, over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
         num_classes: Classes K of the label maps; the data module sets it.
+        class_names: Their names; the data module sets them.
         init_from: Checkpoint of any codec of the suite whose encoder and generator to start from; read when
             fitting only.
         judge: Checkpoint of a segmenter; adds mIoU to validation and test.
@@ -74,6 +76,7 @@ class CodecModule(ScheduledModule):
         schedule: Schedule = "cosine",
         gradient_clip: float = 1.0,
         num_classes: int = 0,
+        class_names: list[str] | None = None,
         init_from: str | None = None,
         judge: str | None = None,
         entropy_model: EntropyModel = "context",
@@ -82,14 +85,15 @@ class CodecModule(ScheduledModule):
         self.save_hyperparameters()
         self.learning_rate, self.betas = learning_rate, betas
         self.schedule, self.gradient_clip = schedule, gradient_clip
-        self.num_classes, self.channels, self.downsamplings = num_classes, channels, downsamplings
+        self.num_classes, self.class_names = num_classes, class_names
+        self.channels, self.downsamplings = channels, downsamplings
         self.init_from, self.judge_path = init_from, judge
         # neither reflection nor a mean over the image has a meaning on a single cell
         self.least_cells = 2 if trunk == "paper" or norm == "instance" else 1
         shape = TrunkShape(filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels())
-        self.encoder = make_encoder(shape)
+        self.encoder = self.build_encoder(shape)
         self.quantizer = Quantizer(levels, quantizer_gradient)
-        self.generator = make_generator(shape)
+        self.generator = self.build_generator(shape)
         self.entropy = EntropyTables(channels, levels, self.side_channels(), entropy_model)
         self._codec: TrainedCodec | None = None
         self.register_buffer("mean", torch.full((3,), 0.5))
@@ -98,6 +102,17 @@ class CodecModule(ScheduledModule):
 
     full_labels = False
     """Whether a transmitted label map is sent at the image's size; on the latent grid otherwise."""
+
+    selects = False
+    """Whether files may hold the symbols of some cells only, and then a heatmap of which."""
+
+    def build_encoder(self, shape: TrunkShape) -> nn.Module:
+        """E of a trunk; called once, from the constructor."""
+        return make_encoder(shape)
+
+    def build_generator(self, shape: TrunkShape) -> nn.Module:
+        """G of a trunk; called once, from the constructor."""
+        return make_generator(shape)
 
     def side_channels(self) -> int:
         """Classes K of the label map that encoder and generator see, one-hot; 0 for none."""
@@ -122,6 +137,8 @@ class CodecModule(ScheduledModule):
         label = None if label is None else self.pad(label)
         latent = self.analysis(self.pad(image), label)
         quantized, symbols = self.quantizer(latent)
+        if "keep" in batch:
+            quantized = quantized * self.heatmap(batch["keep"])[:, None]
         sent = label if label is None or self.full_labels else self.reduce_label(label)
         reconstruction = self.synthesis(quantized, sent)
         return CodecOutput(reconstruction[..., : image.shape[-2], : image.shape[-1]], latent, symbols)
@@ -147,6 +164,10 @@ class CodecModule(ScheduledModule):
     def reduce_label(self, label: Tensor) -> Tensor:
         """Padded label map (B, H, W) to the latent grid by majority vote."""
         return majority(label, self.num_classes, 1 << self.downsamplings)
+
+    def heatmap(self, keep: Tensor) -> Tensor:
+        """The cells (B, h, w) that hold any pixel of a region (B, H, W), both bool."""
+        return F.max_pool2d(self.pad(keep)[:, None].float(), 1 << self.downsamplings)[:, 0] > 0
 
     def reach(self) -> int:
         """Cells of the grid that encoder and generator look beyond a cell, rounded up."""

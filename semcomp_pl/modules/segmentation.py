@@ -39,6 +39,7 @@ class Segmentation(ScheduledModule):
         schedule: Of the learning rate, over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
         num_classes: Classes K; the data module sets it.
+        class_names: Their names; the data module sets them.
 
     Raises:
         SemcompError: unknown architecture or encoder, weights that are not there, data without labels.
@@ -63,12 +64,13 @@ class Segmentation(ScheduledModule):
         schedule: Schedule = "poly",
         gradient_clip: float = 1.0,
         num_classes: int = 19,
+        class_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         if num_classes < 2:
             raise SemcompError(f"{num_classes} classes found, expected at least 2; choose data with label maps")
-        self.num_classes = num_classes
+        self.num_classes, self.class_names = num_classes, class_names
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.schedule, self.gradient_clip = schedule, gradient_clip
         self.encoder, self.encoder_weights = encoder, encoder_weights
@@ -151,7 +153,8 @@ class Segmentation(ScheduledModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.input_size.copy_(torch.tensor(data.size))
             if self.class_weights == "inverse_log":
-                self.class_weight = 1 / torch.log(1.02 + torch.tensor(data.class_shares(), dtype=torch.float32))
+                shares = torch.tensor(data.class_shares(), dtype=torch.float32)
+                self.class_weight = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))
             if self.encoder_weights is not None:
                 fill_encoder(self.net, self.encoder, self.encoder_weights)
 

@@ -18,10 +18,13 @@ TERMS = {
     "plain_gan": SHARED,
     "semantic_discriminator_gan": SHARED,
     "conditional_gan": SHARED,
+    "selective_gan": SHARED,
     "semantic_distortion_gan": SHARED | {"semantic"},
-    "pspnet": {"cross_entropy"},
+    "pspnet": {"cross_entropy", "auxiliary"},
+    "deeplabv3plus": {"cross_entropy", "auxiliary"},
 }
-PARTS = {"rate_distortion": {"encoder", "generator"}, "pspnet": {"net"}}
+SEGMENTERS = ("pspnet", "deeplabv3plus")
+PARTS = {"rate_distortion": {"encoder", "generator"}, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}
 
 
 def state(model: LightningModule) -> dict[str, Tensor]:
@@ -48,8 +51,7 @@ def test_one_epoch(lab: Lab, name: str) -> None:
     assert all(value.isfinite() for value in metrics.values())
     kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
     assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, {"encoder", "generator", "discriminator"})
-    # smp's encoder has stages below `encoder_depth` that nothing reads
-    assert all(kernels.values()) or name == "pspnet"
+    assert all(kernels.values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)
