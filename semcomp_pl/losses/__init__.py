@@ -6,7 +6,7 @@ from semcomp_pl.losses.adversarial import (
     least_squares_generator,
 )
 from semcomp_pl.losses.distortion import mse_distortion, range_penalty
-from semcomp_pl.losses.semantic import semantic_divergence
+from semcomp_pl.losses.semantic import semantic_cross_entropy, semantic_divergence, semantic_feature_distance
 
 __all__ = [
     "feature_matching",
@@ -14,5 +14,7 @@ __all__ = [
     "least_squares_generator",
     "mse_distortion",
     "range_penalty",
+    "semantic_cross_entropy",
     "semantic_divergence",
+    "semantic_feature_distance",
 ]

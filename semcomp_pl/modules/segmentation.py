@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.losses import semantic_cross_entropy
 from semcomp_pl.metrics.miou import MeanIoU
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.segmenter import AuxiliaryHead, fill_encoder, make_segmenter
-from semcomp_pl.types import IGNORE, Batch
+from semcomp_pl.types import Batch
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -141,6 +142,10 @@ class Segmentation(ScheduledModule):
             return logits
         return F.interpolate(logits.float(), image.shape[-2:], mode="bilinear", antialias=True)
 
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """The encoder's features of an image enlarged by `fit_size`, without the image itself."""
+        return self.features(self.fit_size(image))[1:]
+
     def predict(self, image: Tensor) -> Tensor:
         """Label map (B, H, W) of an image (B, 3, H, W) in [0, 1], always in float32."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
@@ -163,19 +168,12 @@ class Segmentation(ScheduledModule):
         image, label = batch["image"], batch["label"]
         features = self.features(image)
         logits = self.net.segmentation_head(self.net.decoder(features))
-        terms = {"cross_entropy": self._cross_entropy(self._enlarge(logits, image), label)}
+        terms = {"cross_entropy": semantic_cross_entropy(self._enlarge(logits, image), label, self.class_weight)}
         if self.auxiliary is not None:
             logits = self._enlarge(self.auxiliary(features[-2]), image)
-            terms["auxiliary"] = self.auxiliary_weight * self._cross_entropy(logits, label)
+            terms["auxiliary"] = self.auxiliary_weight * semantic_cross_entropy(logits, label, self.class_weight)
         self.log_losses(terms)
         return torch.stack([*terms.values()]).sum()
-
-    def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Mean over the known pixels, of which a crop may hold none, each as heavy as its class."""
-        weight = self.class_weight.to(logits.device)
-        heavy = F.pad(weight, (0, 1))[label.where(label != IGNORE, len(weight))].sum()
-        total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE, reduction="sum")
-        return total / heavy.clamp(min=1e-6)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW on everything."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from torch import Tensor
 from torch.autograd import backward
+from torch.nn.functional import cross_entropy
 
 from semcomp_pl import losses
 from semcomp_pl.nets.discriminator import Features
@@ -122,6 +123,21 @@ def test_semantic_divergence_pulls_logits_towards_the_reference() -> None:
         logits = (logits - gradient).detach().requires_grad_()
         found.append(loss.item())
     assert all(later < earlier for earlier, later in pairwise(found))
+
+
+def test_semantic_cross_entropy_against_torch() -> None:
+    logits, label, weight = torch.randn(2, 5, 4, 6), torch.randint(0, 5, (2, 4, 6)), torch.rand(5)
+    label[0, :2] = 255
+    close(losses.semantic_cross_entropy(logits, label), float(cross_entropy(logits, label, ignore_index=255)))
+    expected = cross_entropy(logits, label, weight, ignore_index=255)
+    close(losses.semantic_cross_entropy(logits, label, weight), float(expected))
+    assert losses.semantic_cross_entropy(logits, torch.full_like(label, 255)) == 0
+
+
+def test_semantic_feature_distance_is_the_mean_of_each_stages() -> None:
+    stages = [(torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)), (torch.randn(2, 9, 2, 2), torch.randn(2, 9, 2, 2))]
+    expected = np.mean([((array(a) - array(b)) ** 2).mean() for a, b in stages])
+    close(losses.semantic_feature_distance(*zip(*stages, strict=True)), float(expected))
 
 
 @pytest.mark.parametrize("levels", range(2, 9))

@@ -1,5 +1,6 @@
 """Every shipped model trains: the same behaviour is asked of all of them."""
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -69,14 +70,14 @@ def test_test_reports_what_validation_does(lab: Lab, name: str) -> None:
     for key, value in val.items():
         assert found.pop(key.removeprefix("val/")) == pytest.approx(value, rel=1e-6)
     assert found.keys() == ({"bpp", "bpp_payload", "bpp_ideal"} if name in CODECS else set())
-    assert ("val/miou" in val) is (bool(options) or name == "pspnet")
+    assert ("val/miou" in val) is (bool(options) or name in SEGMENTERS)
     if name in CODECS:
         assert val["val/bpp_bound"] == pytest.approx(model.bpp_bound(32, 64), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_predict(lab: Lab, name: str) -> None:
-    shape = (32, 64) if name == "pspnet" else (3, 32, 64)
+    shape = (32, 64) if name in SEGMENTERS else (3, 32, 64)
     predictions: Any = lab.trainer().predict(lab.model(name), lab.data())
     assert [tuple(batch.shape) for batch in predictions] == [(2, *shape), (1, *shape)]
 
@@ -158,6 +159,34 @@ def test_semantic_term_is_weighted_and_zero_for_the_original(lab: Lab) -> None:
     assert model.generator_terms(batch, same)["semantic"].abs() < 1e-6
     assert not any("segmenter" in key for key in model.state_dict())
     assert not any(parameter.requires_grad for parameter in segmenter.parameters())
+
+
+def test_semantic_distances_are_by_option(lab: Lab) -> None:
+    batch = lab.batch("train")
+    found = {}
+    for distance in ("divergence", "cross_entropy", "features"):
+        model = lab.model("semantic_distortion_gan", distance=distance)
+        lab.fit(model, limit_train_batches=0)
+        out = model(batch)
+        found[distance] = model.semantic_distance(batch, out.reconstruction)
+        (gradient,) = torch.autograd.grad(found[distance], out.reconstruction)
+        assert gradient.abs().sum() > 0
+    (segmenter,) = model._segmenter
+    expected = torch.nn.functional.cross_entropy(segmenter.read(out.reconstruction), batch["label"], ignore_index=255)
+    torch.testing.assert_close(found["cross_entropy"], expected)
+    pairs = zip(segmenter.stages(out.reconstruction), segmenter.stages(batch["image"]), strict=True)
+    expected = torch.stack([(a - b).square().mean() for a, b in pairs]).mean()
+    torch.testing.assert_close(found["features"], expected)
+    assert model.semantic_distance(batch, batch["image"]) == 0
+
+
+def test_only_the_cross_entropy_needs_labels(lab: Lab) -> None:
+    unlabelled: Any = {"image": lab.batch("train")["image"]}
+    for distance, needs in (("divergence", False), ("features", False), ("cross_entropy", True)):
+        model = lab.model("semantic_distortion_gan", distance=distance)
+        lab.fit(model, limit_train_batches=0)
+        with pytest.raises(SemcompError, match="needs label maps") if needs else nullcontext():
+            model.semantic_distance(unlabelled, model(unlabelled).reconstruction)
 
 
 def test_semantic_distortion_needs_a_segmenter_to_fit_only(lab: Lab) -> None:
