@@ -46,6 +46,10 @@ class LatentCoder:
             raise SemcompError(f"{levels} levels found, expected 2 to 256; a symbol is a byte")
         self.channels, self.levels, self.static, self.context = channels, levels, static, context
 
+    def count(self, symbols: NDArray[Any]) -> NDArray[np.int64]:
+        """Occurrences (C, L) in (N, C, H, W), from which `static` is normalised."""
+        return count(symbols, self.levels)
+
     def bound_bits(self, height: int, width: int) -> float:
         """Bits without a model: C * H * W * log2 L."""
         return self.channels * height * width * math.log2(self.levels)

@@ -3,15 +3,16 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.suite import MetricSuite
 from semcomp_pl.modules.bundle import rounded
 from semcomp_pl.modules.checkpoint import start_from
-from semcomp_pl.modules.codec import TrainedCodec
+from semcomp_pl.modules.codec import TILE, TrainedCodec
 from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
 from semcomp_pl.modules.labels import majority, one_hot
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
@@ -87,9 +88,9 @@ class CodecModule(ScheduledModule):
         # neither reflection nor a mean over the image has a meaning on a single cell
         self.least_cells = 2 if trunk == "paper" or norm == "instance" else 1
         shape = TrunkShape(filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels())
-        self.encoder = make_encoder(shape)
+        self.encoder = self.build_encoder(shape)
         self.quantizer = Quantizer(levels, quantizer_gradient)
-        self.generator = make_generator(shape)
+        self.generator = self.build_generator(shape)
         self.entropy = EntropyTables(channels, levels, self.side_channels(), entropy_model)
         self._codec: TrainedCodec | None = None
         self.register_buffer("mean", torch.full((3,), 0.5))
@@ -98,6 +99,14 @@ class CodecModule(ScheduledModule):
 
     full_labels = False
     """Whether a transmitted label map is sent at the image's size; on the latent grid otherwise."""
+
+    def build_encoder(self, shape: TrunkShape) -> nn.Module:
+        """E, which takes a normalised image and a one-hot label map or None to the latent."""
+        return make_encoder(shape)
+
+    def build_generator(self, shape: TrunkShape) -> nn.Module:
+        """G, which takes a quantised latent and a one-hot label map or None to an image."""
+        return make_generator(shape)
 
     def side_channels(self) -> int:
         """Classes K of the label map that encoder and generator see, one-hot; 0 for none."""
@@ -173,8 +182,12 @@ class CodecModule(ScheduledModule):
     def codec(self) -> TrainedCodec:
         """The codec of the weights and tables as they are now, kept until the model is trained or loaded again."""
         if self._codec is None:
-            self._codec = TrainedCodec(self)
+            self._codec = self.make_codec()
         return self._codec
+
+    def make_codec(self, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> TrainedCodec:
+        """A new codec of the weights and tables as they are now; arguments as of `TrainedCodec`."""
+        return TrainedCodec(self, tile, max_pixels)
 
     def as_exported(self) -> "CodecModule":
         """Another model of the same numbers, with the weights that come back from an export of this one."""
