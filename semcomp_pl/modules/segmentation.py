@@ -11,6 +11,7 @@ from torch.optim import AdamW
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
+from semcomp_pl.metrics.judgement import class_scores
 from semcomp_pl.metrics.miou import MeanIoU
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
@@ -105,6 +106,23 @@ class Segmentation(ScheduledModule):
             digest.update(value.detach().cpu().half().numpy().tobytes())
         return digest.digest()[:8]
 
+    def provenance(self) -> dict[str, Any]:
+        """What a figure that this segmenter judged must name; plain values.
+
+        Images smaller than `input_size` (height, width; null where it was never trained) are enlarged into it.
+        """
+        architecture, encoder = (self.hparams[name] for name in ("architecture", "encoder"))
+        return {
+            "fingerprint": self.fingerprint().hex(),
+            "architecture": architecture,
+            "encoder": encoder,
+            "num_classes": self.num_classes,
+            "input_size": self.input_size.tolist() if self.input_size.any() else None,
+            "channels": "RGB",
+            "mean": [round(value, 6) for value in self.mean.tolist()],
+            "std": [round(value, 6) for value in self.std.tolist()],
+        }
+
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) in [0, 1] to logits (B, K, H, W)."""
         return self._enlarge(self.net.segmentation_head(self.net.decoder(self.features(image))), image)
@@ -186,11 +204,11 @@ class Segmentation(ScheduledModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/miou`."""
+        """Log `val/miou`, accuracy and the IoU of each class."""
         self._log_iou("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log `test/miou`."""
+        """Log the same as `test/...`."""
         self._log_iou("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -198,5 +216,6 @@ class Segmentation(ScheduledModule):
         return self.predict(batch["image"])
 
     def _log_iou(self, split: str) -> None:
-        self.log(f"{split}/miou", self.iou.compute(), prog_bar=True)
+        for name, value in class_scores(self.iou.counts(), self.class_names or ()).items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "miou")
         self.iou.reset()
