@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from semcomp_pl.coding.container import MAX_PIXELS, Container, parse
 from semcomp_pl.errors import FileError, SemcompError
 from semcomp_pl.outputs import Job, expand, plan
+from semcomp_pl.regions import region_of, region_options
 
 if TYPE_CHECKING:
     from semcomp_pl.modules.base import CodecModule
@@ -57,19 +58,21 @@ def compress(args: list[str]) -> int:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image, directory or pattern")
     parser.add_argument("--segmenter", help="checkpoint that makes the label maps of models that send one")
     parser.add_argument("--labels", metavar="DIR", help="or their index masks, by the images' names, ids 0..K-1 or 255")
+    region_options(parser)
     _codec_options(parser)
     parser.add_argument("--batch", type=int, default=8, help="images of one size that go through together (default: 8)")
     options = parser.parse_args(args)
     jobs = plan(expand(options.images, _is_image), options.output, SUFFIX, force=options.force)
     model = _load(options)
     _label_source(model, options)
+    region = region_of(model, options)
     codec = _codec(model, options)
     report = _Report(len(jobs), options.quiet)
     total = pixels = 0
     with report.progress:
         for batch, images, labels in _image_batches(jobs, options, report):
             try:
-                files = codec.compress_batch(images, labels)
+                files = codec.compress_batch(images, *region(images, labels))
             except SemcompError as error:
                 for job in batch:
                     report.fail(job.source, error)
@@ -150,7 +153,14 @@ def _describe(path: Path, container: Container, size: int) -> dict[str, Any]:
 
 
 def _text(found: dict[str, Any]) -> str:
-    names = {"latent": ("uniform", "static", "context"), "labels": ("uniform", "mixed")}
+    pictures = ("", "webp", "jpeg", "jpeg 2000", "avif", "jpeg xl")
+    names = {
+        "latent": ("uniform", "static", "context"),
+        "labels": ("uniform", "mixed"),
+        "heatmap": ("uniform", "mixed", "classes"),
+        "thumbnail": ("uniform", "static", *pictures),
+        "residual": ("", "", *pictures),
+    }
     lines = [f"{found['file']}: {found['width']}x{found['height']}, model {found['model']}"]
     for name, part in found["parts"].items():
         known = names.get(name, ())
@@ -202,9 +212,7 @@ def _load(options: argparse.Namespace) -> "CodecModule":
 
 
 def _codec(model: "CodecModule", options: argparse.Namespace) -> "TrainedCodec":
-    from semcomp_pl.modules.codec import TrainedCodec
-
-    return TrainedCodec(model, options.tile, getattr(options, "max_pixels", MAX_PIXELS))
+    return model.make_codec(options.tile, getattr(options, "max_pixels", MAX_PIXELS))
 
 
 def _label_source(model: "CodecModule", options: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ from semcomp_pl.modules.loading import class_of
 from semcomp_pl.parser import Parser
 from semcomp_pl.paths import claim_run, find_checkpoint, release_run, run_of_checkpoint, snake_case
 
+LINKED = ("num_classes", "class_names")  # the data module sets them
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
 
@@ -55,6 +56,7 @@ class SemcompCLI(LightningCLI):
             "fit-entropy.",
         )
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.classes", "model.init_args.class_names", compute_fn=list, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning's own warns whenever `args` is given."""
@@ -193,7 +195,7 @@ def export_arguments(directory: Path) -> list[str]:
     """
     saved = read_saved(directory)
     model = class_of(saved, directory).__name__
-    arguments = {name: value for name, value in saved.hyper_parameters.items() if name != "num_classes"}
+    arguments = {name: value for name, value in saved.hyper_parameters.items() if name not in LINKED}
     config = {"class_path": f"semcomp_pl.modules.{model}", "init_args": arguments}
     return ["--model", json.dumps(config), "--ckpt_path", str(directory)]
 

@@ -20,6 +20,8 @@ class Batch(TypedDict, total=False):
     """Long (B, H, W), train ids 0..K-1, 255 = ignore."""
     instance: Tensor
     """Long (B, H, W), 0 = no instance."""
+    keep: Tensor
+    """Bool (B, H, W), the region that a selective codec sends; all where absent."""
     name: list[str]
     """B names, unique within the split."""
 

@@ -22,7 +22,8 @@ CONFIGS = {
     kind: sorted(f"configs/{kind}/{file.name}" for file in (configs_root() / kind).glob("*.yaml"))
     for kind in ("data", "logger", "model", "size", "trainer")
 }
-CODECS = [file for file in CONFIGS["model"] if "pspnet" not in file]
+SEGMENTERS = {"configs/model/pspnet.yaml", "configs/model/deeplabv3plus.yaml"}
+CODECS = [file for file in CONFIGS["model"] if file not in SEGMENTERS]
 STREETS, PLAIN = "configs/data/streets.yaml", "configs/model/plain_gan.yaml"
 
 

@@ -60,6 +60,8 @@ class Decoder:
         Raises:
             SemcompError: counts that are no such table.
         """
+        if not len(counts):
+            return np.zeros(0, np.uint8)
         popped: Symbols = self._coder.decode(_FAMILY, _checked(counts)).astype(np.uint8)
         return popped
 

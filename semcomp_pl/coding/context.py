@@ -31,6 +31,8 @@ _BLOCK = 1 << 15  # cells computed at once, which bounds the memory
 
 Floats = NDArray[np.float64]
 Inputs = NDArray[np.int16]
+Keep = NDArray[np.bool_] | None
+"""Cells (H, W) that are coded; all of them where none are named."""
 
 
 class Layer(NamedTuple):
@@ -109,36 +111,49 @@ class ContextModel:
             self._layers[name] = np.ldexp(matrix, -shift)  # powers of two: still exact
             at, row = at + outputs * inputs, row + outputs
 
-    def encode(self, symbols: Symbols, label: NDArray[Any] | None = None) -> bytes:
-        """Bytes of symbols (C, H, W), given a label map (H, W) where the model knows one."""
+    def encode(self, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> bytes:
+        """Bytes of symbols (C, H, W), given a label map (H, W) where the model knows one.
+
+        Only the cells of `keep` (H, W) are coded; the decoder must find `neutral` in the others to see the same
+        neighbours.
+        """
         coder = Encoder()
         for step in reversed(steps(*symbols.shape[1:])):
             for chosen, counts in reversed([*self._tables(symbols, label, step)]):
-                coder.push(_gather(symbols, step, *chosen), counts)
-        coder.push(symbols[:, 0, 0], self.first)
+                kept = _kept(keep, step, chosen[1])
+                coder.push(_gather(symbols, step, *chosen)[kept], counts[kept])
+        if keep is None or keep[0, 0]:
+            coder.push(symbols[:, 0, 0], self.first)
         return coder.data()
 
-    def decode(self, data: bytes, height: int, width: int, label: NDArray[Any] | None = None) -> Symbols:
-        """The symbols (C, H, W) of bytes.
+    def decode(
+        self, data: bytes, height: int, width: int, label: NDArray[Any] | None = None, keep: Keep = None
+    ) -> Symbols:
+        """The symbols (C, H, W) of bytes, `neutral` outside `keep`.
 
         Raises:
             FileError: bytes that end too late or too early.
         """
         coder = Decoder(data)
-        symbols = np.zeros((self.channels, height, width), np.uint8)
-        symbols[:, 0, 0] = coder.pop(self.first)
+        symbols = np.full((self.channels, height, width), neutral(self.levels), np.uint8)
+        if keep is None or keep[0, 0]:
+            symbols[:, 0, 0] = coder.pop(self.first)
         for step in steps(height, width):
             for chosen, counts in self._tables(symbols, label, step):
-                _scatter(symbols, step, *chosen, coder.pop(counts))
+                kept = _kept(keep, step, chosen[1])
+                values = np.full(len(counts), neutral(self.levels), np.uint8)
+                values[kept] = coder.pop(counts[kept])
+                _scatter(symbols, step, *chosen, values)
         coder.finish()
         return symbols
 
-    def bits(self, symbols: Symbols, label: NDArray[Any] | None = None) -> float:
+    def bits(self, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> float:
         """Code length of symbols (C, H, W) under the model."""
-        total = ideal_bits(symbols[:, 0, 0], self.first)
+        total = ideal_bits(symbols[:, 0, 0], self.first) if keep is None or keep[0, 0] else 0.0
         for step in steps(*symbols.shape[1:]):
             for chosen, counts in self._tables(symbols, label, step):
-                total += ideal_bits(_gather(symbols, step, *chosen), counts)
+                kept = _kept(keep, step, chosen[1])
+                total += ideal_bits(_gather(symbols, step, *chosen)[kept], counts[kept])
         return total
 
     def _tables(
@@ -182,6 +197,19 @@ class ContextModel:
         sums = self._layers[name] @ inputs
         np.floor(sums, out=sums)
         np.clip(sums, 0, CEILING, out=out)
+
+
+def neutral(levels: int) -> int:
+    """The symbol that stands where none is sent: its centre is nearest to 0."""
+    return levels // 2
+
+
+def _kept(keep: Keep, step: Step, block: slice) -> Any:
+    """Which cells of a block are coded."""
+    if keep is None:
+        return slice(None)
+    stride = 1 << step.level
+    return np.concatenate([part.ravel() for part in cells(keep[::stride, ::stride], step.kind)])[block]
 
 
 def _gather(symbols: Symbols, step: Step, channel: int, chosen: slice) -> Symbols:

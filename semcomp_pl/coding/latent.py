@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcomp_pl.coding.ans import Counts, Decoder, Encoder, Symbols
-from semcomp_pl.coding.context import ContextModel
+from semcomp_pl.coding.context import ContextModel, Keep, neutral
 from semcomp_pl.coding.fixed import TOTAL
 from semcomp_pl.errors import FileError, SemcompError
 
@@ -46,66 +46,82 @@ class LatentCoder:
             raise SemcompError(f"{levels} levels found, expected 2 to 256; a symbol is a byte")
         self.channels, self.levels, self.static, self.context = channels, levels, static, context
 
-    def bound_bits(self, height: int, width: int) -> float:
-        """Bits without a model: C * H * W * log2 L."""
-        return self.channels * height * width * math.log2(self.levels)
+    def count(self, symbols: NDArray[Any]) -> NDArray[np.int64]:
+        """Occurrences (C, L) in (N, C, H, W), from which `static` is normalised."""
+        return count(symbols, self.levels)
 
-    def encode(self, symbols: Symbols, label: NDArray[Any] | None = None) -> tuple[int, bytes]:
+    def bound_bits(self, height: int, width: int, keep: Keep = None) -> float:
+        """Bits without a model: C * H * W * log2 L, of the cells of `keep` alone where it names some."""
+        return self.channels * (height * width if keep is None else int(keep.sum())) * math.log2(self.levels)
+
+    def encode(self, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> tuple[int, bytes]:
         """The context model's bytes if they are below the bound, else those of the shortest coder, and which it is.
 
-        Never more than the bound and 5 bytes.
+        Never more than the bound and 5 bytes. Outside `keep` (H, W) the symbols must be `neutral`.
         """
         found = {}
         if self.context is not None:
-            found[CONTEXT] = self.context.encode(symbols, label)
-            if 8 * len(found[CONTEXT]) < self.bound_bits(*symbols.shape[1:]):
+            found[CONTEXT] = self.context.encode(symbols, label, keep)
+            if 8 * len(found[CONTEXT]) < self.bound_bits(symbols.shape[1], symbols.shape[2], keep):
                 return CONTEXT, found[CONTEXT]  # as nearly always: the others need not be tried
-        found[UNIFORM] = self._uniform(symbols)
+        coded = _coded(symbols, keep)
+        found[UNIFORM] = self._uniform(coded)
         if self.static is not None:
-            found[STATIC] = self._static(symbols)
+            found[STATIC] = self._static(coded)
         return min(found.items(), key=lambda item: len(item[1]))
 
-    def ideal_bits(self, coder: int, symbols: Symbols, label: NDArray[Any] | None = None) -> float:
+    def ideal_bits(self, coder: int, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> float:
         """Code length of symbols under a coder's probabilities."""
         if coder == CONTEXT and self.context is not None:
-            return self.context.bits(symbols, label)
+            return self.context.bits(symbols, label, keep)
         if coder == STATIC and self.static is not None:
             codes = np.log2(TOTAL / self.static)
-            return float(sum((codes[c] * n).sum() for c, n in enumerate(count(symbols[None], self.levels))))
-        return self.bound_bits(*symbols.shape[1:])
+            return float((codes * count(_coded(symbols, keep)[None], self.levels)).sum())
+        return self.bound_bits(symbols.shape[1], symbols.shape[2], keep)
 
-    def decode(self, coder: int, data: bytes, height: int, width: int, label: NDArray[Any] | None = None) -> Symbols:
-        """The symbols (C, H, W) of bytes.
+    def decode(
+        self, coder: int, data: bytes, height: int, width: int, label: NDArray[Any] | None = None, keep: Keep = None
+    ) -> Symbols:
+        """The symbols (C, H, W) of bytes, `neutral` outside `keep`.
 
         Raises:
             FileError: a coder that the model has not, or bytes that no latent of this size has.
         """
-        if len(data) > self.bound_bits(height, width) / 8 + 5:
+        if len(data) > self.bound_bits(height, width, keep) / 8 + 5:
             raise FileError(f"{len(data)} bytes found for a latent of {width}x{height} cells, more than it can need")
         if coder == CONTEXT and self.context is not None:
-            return self.context.decode(data, height, width, label)
+            return self.context.decode(data, height, width, label, keep)
         decoder = Decoder(data)
+        cells = height * width if keep is None else int(keep.sum())
         if coder == UNIFORM:
-            symbols = decoder.pop_uniform(self.channels * height * width, self.levels).astype(np.uint8)
+            found = decoder.pop_uniform(self.channels * cells, self.levels).astype(np.uint8)
         elif coder == STATIC and self.static is not None:
-            blocks = _blocks(self.channels, height * width)
-            symbols = np.concatenate([decoder.pop(_rows(self.static[c], block)) for c, block in blocks])
+            found = np.zeros((self.channels, cells), np.uint8)
+            for channel, block in _blocks(self.channels, cells):
+                found[channel, block] = decoder.pop(_rows(self.static[channel], block))
         else:
             raise FileError(f"latent coder {coder} found, which this model has not; fit its entropy model or upgrade")
         decoder.finish()
-        return symbols.reshape(self.channels, height, width)
+        symbols = np.full((self.channels, height, width), neutral(self.levels), np.uint8)
+        symbols[:, np.ones((height, width), bool) if keep is None else keep] = found.reshape(self.channels, cells)
+        return symbols
 
-    def _uniform(self, symbols: Symbols) -> bytes:
+    def _uniform(self, coded: Symbols) -> bytes:
         encoder = Encoder()
-        encoder.push_uniform(symbols.ravel(), self.levels)
+        encoder.push_uniform(coded.ravel(), self.levels)
         return encoder.data()
 
-    def _static(self, symbols: Symbols) -> bytes:
+    def _static(self, coded: Symbols) -> bytes:
         assert self.static is not None
         encoder = Encoder()
-        for channel, block in reversed(_blocks(self.channels, symbols[0].size)):
-            encoder.push(symbols[channel].ravel()[block], _rows(self.static[channel], block))
+        for channel, block in reversed(_blocks(self.channels, coded.shape[1])):
+            encoder.push(coded[channel, block], _rows(self.static[channel], block))
         return encoder.data()
+
+
+def _coded(symbols: Symbols, keep: Keep) -> Symbols:
+    """The symbols of each channel that are coded, (C, n)."""
+    return symbols.reshape(len(symbols), -1) if keep is None else symbols[:, keep]
 
 
 def _blocks(channels: int, cells: int) -> list[tuple[int, slice]]:

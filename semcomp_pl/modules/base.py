@@ -3,16 +3,18 @@
 import math
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.latent_iou import LatentIoU
 from semcomp_pl.metrics.suite import Extra, MetricSuite, is_detail
 from semcomp_pl.modules.bundle import rounded
 from semcomp_pl.modules.checkpoint import start_from
-from semcomp_pl.modules.codec import TrainedCodec
+from semcomp_pl.modules.codec import TILE, TrainedCodec
 from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
 from semcomp_pl.modules.labels import majority, one_hot
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
@@ -47,6 +49,7 @@ class CodecModule(ScheduledModule):
         schedule: Of every learning rate, over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
         num_classes: Classes K of the label maps; the data module sets it.
+        class_names: Their names; the data module sets them.
         init_from: Checkpoint of any codec of the suite whose encoder and generator to start from; read when
             fitting only.
         judge: Checkpoint of a segmenter; adds mIoU to validation and test.
@@ -78,6 +81,7 @@ class CodecModule(ScheduledModule):
         schedule: Schedule = "cosine",
         gradient_clip: float = 1.0,
         num_classes: int = 0,
+        class_names: list[str] | None = None,
         init_from: str | None = None,
         judge: str | None = None,
         realism_judge: str | None = None,
@@ -88,15 +92,16 @@ class CodecModule(ScheduledModule):
         self.save_hyperparameters()
         self.learning_rate, self.betas = learning_rate, betas
         self.schedule, self.gradient_clip = schedule, gradient_clip
-        self.num_classes, self.channels, self.downsamplings = num_classes, channels, downsamplings
+        self.num_classes, self.class_names = num_classes, class_names
+        self.channels, self.downsamplings = channels, downsamplings
         self.init_from, self.judge_path = init_from, judge
         self.realism_judge, self.metrics = realism_judge, metrics
         # neither reflection nor a mean over the image has a meaning on a single cell
         self.least_cells = 2 if trunk == "paper" or norm == "instance" else 1
         shape = TrunkShape(filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels())
-        self.encoder = make_encoder(shape)
+        self.encoder = self.build_encoder(shape)
         self.quantizer = Quantizer(levels, quantizer_gradient)
-        self.generator = make_generator(shape)
+        self.generator = self.build_generator(shape)
         self.entropy = EntropyTables(channels, levels, self.side_channels(), entropy_model)
         self._codec: TrainedCodec | None = None
         self.register_buffer("mean", torch.full((3,), 0.5))
@@ -105,6 +110,17 @@ class CodecModule(ScheduledModule):
 
     full_labels = False
     """Whether a transmitted label map is sent at the image's size; on the latent grid otherwise."""
+
+    selects = False
+    """Whether files may hold the symbols of some cells only, and then a heatmap of which."""
+
+    def build_encoder(self, shape: TrunkShape) -> nn.Module:
+        """E, which takes a normalised image and a one-hot label map or None to the latent."""
+        return make_encoder(shape)
+
+    def build_generator(self, shape: TrunkShape) -> nn.Module:
+        """G, which takes a quantised latent and a one-hot label map or None to an image."""
+        return make_generator(shape)
 
     def side_channels(self) -> int:
         """Classes K of the label map that encoder and generator see, one-hot; 0 for none."""
@@ -129,6 +145,8 @@ class CodecModule(ScheduledModule):
         label = None if label is None else self.pad(label)
         latent = self.analysis(self.pad(image), label)
         quantized, symbols = self.quantizer(latent)
+        if "keep" in batch:
+            quantized = quantized * self.heatmap(batch["keep"])[:, None]
         sent = label if label is None or self.full_labels else self.reduce_label(label)
         reconstruction = self.synthesis(quantized, sent)
         return CodecOutput(reconstruction[..., : image.shape[-2], : image.shape[-1]], latent, symbols)
@@ -155,6 +173,10 @@ class CodecModule(ScheduledModule):
         """Padded label map (B, H, W) to the latent grid by majority vote."""
         return majority(label, self.num_classes, 1 << self.downsamplings)
 
+    def heatmap(self, keep: Tensor) -> Tensor:
+        """The cells (B, h, w) that hold any pixel of a region (B, H, W), both bool."""
+        return F.max_pool2d(self.pad(keep)[:, None].float(), 1 << self.downsamplings)[:, 0] > 0
+
     def reach(self) -> int:
         """Cells of the grid that encoder and generator look beyond a cell, rounded up."""
         return 2 * int(self.hparams["blocks"]) + 4
@@ -180,8 +202,12 @@ class CodecModule(ScheduledModule):
     def codec(self) -> TrainedCodec:
         """The codec of the weights and tables as they are now, kept until the model is trained or loaded again."""
         if self._codec is None:
-            self._codec = TrainedCodec(self)
+            self._codec = self.make_codec()
         return self._codec
+
+    def make_codec(self, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> TrainedCodec:
+        """A new codec of the weights and tables as they are now; arguments as of `TrainedCodec`."""
+        return TrainedCodec(self, tile, max_pixels)
 
     def as_exported(self) -> "CodecModule":
         """Another model of the same numbers, with the weights that come back from an export of this one."""
@@ -213,11 +239,15 @@ class CodecModule(ScheduledModule):
         self.suite = MetricSuite(
             self.num_classes or None,
             judge,
-            getattr(getattr(self.trainer, "datamodule", None), "classes", ()),
+            self.class_names or (),
             self.metrics,
-            LatentIoU(self.channels, self.quantizer.levels),
+            self.latent_metric(),
             None if self.realism_judge is None else TrainedDiscriminator.from_file(self.realism_judge),
         )
+
+    def latent_metric(self) -> LatentIoU | None:
+        """What counts the symbols of reconstructions; None where symbols are no code of their own."""
+        return LatentIoU(self.channels, self.quantizer.levels)
 
     def refuse_rival(self) -> None:
         """Check the judge against `rivals`.
@@ -250,7 +280,7 @@ class CodecModule(ScheduledModule):
         image, sent = batch["image"], self.label_for_file(batch)
         reconstruction, rates = self.codec().measure(image, sent)
         bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
-        symbols = self.codec().encode_again(reconstruction, image, sent)
+        symbols = None if self.suite.latent is None else self.codec().encode_again(reconstruction, image, sent)
         self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"), symbols=symbols)
 
     def label_for_file(self, batch: Batch) -> Tensor | None:

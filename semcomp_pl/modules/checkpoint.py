@@ -39,7 +39,8 @@ def start_from(module: LightningModule, path: str | Path) -> None:
     """Fill encoder, generator and statistics of `module` from another codec's file.
 
     Where a convolution of `module` has more input channels (a label map that the other did not see), the further
-    ones start at zero, so that the model begins as the same function.
+    ones start at zero, so that the model begins as the same function. Whole networks that the other lacks
+    (`generator.labels`) start as they are.
 
     Raises:
         SemcompError: unreadable file, networks of other shapes, or trained against a segmenter that `module` would not
@@ -48,7 +49,9 @@ def start_from(module: LightningModule, path: str | Path) -> None:
     saved = read_saved(path)
     _refuse_to_forget(module, saved, path)
     own, there = _codec_part(module.state_dict()), _codec_part(saved.state)
-    wrong = [f"{name}, found in one of them only" for name in sorted(own.keys() ^ there.keys())]
+    known = {_network(name) for name in there}
+    lost = {name for name in own.keys() - there.keys() if _network(name) in known} | there.keys() - own.keys()
+    wrong = [f"{name}, found in one of them only" for name in sorted(lost)]
     for name in own.keys() & there.keys():
         value, other = own[name], there[name]
         if _fits(other, value):
@@ -75,6 +78,10 @@ def _refuse_to_forget(module: LightningModule, saved: Saved, path: str | Path) -
 
 def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if k.partition(".")[0] in {"encoder", "generator", "mean", "std"}}
+
+
+def _network(name: str) -> str:
+    return ".".join(name.split(".")[:2])
 
 
 def _fits(other: Tensor, value: Tensor) -> bool:

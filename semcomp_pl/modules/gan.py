@@ -36,13 +36,17 @@ class PlainGAN(AdversarialCodec):
         fake = self.judge_realism(reconstruction, batch)
         terms = {
             "adversarial": losses.least_squares_generator(fake),
-            "distortion": self.distortion_weight * losses.mse_distortion(reconstruction, image),
+            "distortion": self.distortion_weight * self.distortion(batch, out),
             "range": losses.range_penalty(out.latent, self.quantizer.levels),
         }
         if self.feature_matching_weight:
             real = self.judge_realism(image, batch)
             terms["feature_matching"] = self.feature_matching_weight * losses.feature_matching(fake, real)
         return terms
+
+    def distortion(self, batch: Batch, out: CodecOutput) -> Tensor:
+        """d(x, x̂)."""
+        return losses.mse_distortion(out.reconstruction, batch["image"])
 
     def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
         """The halves on originals and on reconstructions, each halved."""

@@ -1,5 +1,6 @@
 """Label maps as networks see them."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,6 +12,20 @@ def one_hot(label: Tensor, num_classes: int) -> Tensor:
     """Label map (B, H, W) of ids 0..K-1 or 255 to floats (B, K, H, W); ignored pixels are all-zero."""
     known = label.where(label != IGNORE, num_classes)
     return F.one_hot(known, num_classes + 1)[..., :num_classes].permute(0, 3, 1, 2).float()
+
+
+def boundaries(ids: Tensor) -> Tensor:
+    """Pixels (B, H, W), bool, one of whose four neighbours has another id in (B, H, W).
+
+    Source: Wang et al., https://arxiv.org/abs/1711.11585, section 3.3.
+    """
+    edges = torch.zeros_like(ids, dtype=torch.bool)
+    across, down = ids[:, :, 1:] != ids[:, :, :-1], ids[:, 1:] != ids[:, :-1]
+    edges[:, :, 1:] |= across
+    edges[:, :, :-1] |= across
+    edges[:, 1:] |= down
+    edges[:, :-1] |= down
+    return edges
 
 
 def majority(label: Tensor, num_classes: int, step: int) -> Tensor:

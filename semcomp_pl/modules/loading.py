@@ -8,8 +8,10 @@ from semcomp_pl.modules.bundle import Saved
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.modules.layered import LayeredCodec
 from semcomp_pl.modules.rate_distortion import RateDistortion
 from semcomp_pl.modules.segmentation import Segmentation
+from semcomp_pl.modules.selective import SelectiveGAN
 from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
 from semcomp_pl.modules.semantic_distortion import SemanticDistortionGAN
 
@@ -19,7 +21,9 @@ MODELS: tuple[type[Model], ...] = (
     PlainGAN,
     SemanticDiscriminatorGAN,
     ConditionalGAN,
+    SelectiveGAN,
     SemanticDistortionGAN,
+    LayeredCodec,
     Segmentation,
 )
 

@@ -10,11 +10,13 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.losses import semantic_cross_entropy
+from semcomp_pl.metrics.judgement import class_scores
 from semcomp_pl.metrics.miou import MeanIoU
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.segmenter import AuxiliaryHead, fill_encoder, make_segmenter
-from semcomp_pl.types import IGNORE, Batch
+from semcomp_pl.types import Batch
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -39,6 +41,7 @@ class Segmentation(ScheduledModule):
         schedule: Of the learning rate, over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
         num_classes: Classes K; the data module sets it.
+        class_names: Their names; the data module sets them.
 
     Raises:
         SemcompError: unknown architecture or encoder, weights that are not there, data without labels.
@@ -63,12 +66,13 @@ class Segmentation(ScheduledModule):
         schedule: Schedule = "poly",
         gradient_clip: float = 1.0,
         num_classes: int = 19,
+        class_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         if num_classes < 2:
             raise SemcompError(f"{num_classes} classes found, expected at least 2; choose data with label maps")
-        self.num_classes = num_classes
+        self.num_classes, self.class_names = num_classes, class_names
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.schedule, self.gradient_clip = schedule, gradient_clip
         self.encoder, self.encoder_weights = encoder, encoder_weights
@@ -156,6 +160,10 @@ class Segmentation(ScheduledModule):
             return logits
         return F.interpolate(logits.float(), image.shape[-2:], mode="bilinear", antialias=True)
 
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """The encoder's features of an image enlarged by `fit_size`, without the image itself."""
+        return self.features(self.fit_size(image))[1:]
+
     def predict(self, image: Tensor) -> Tensor:
         """Label map (B, H, W) of an image (B, 3, H, W) in [0, 1], always in float32."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
@@ -168,7 +176,8 @@ class Segmentation(ScheduledModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.input_size.copy_(torch.tensor(data.size))
             if self.class_weights == "inverse_log":
-                self.class_weight = 1 / torch.log(1.02 + torch.tensor(data.class_shares(), dtype=torch.float32))
+                shares = torch.tensor(data.class_shares(), dtype=torch.float32)
+                self.class_weight = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))
             if self.encoder_weights is not None:
                 fill_encoder(self.net, self.encoder, self.encoder_weights)
 
@@ -177,19 +186,12 @@ class Segmentation(ScheduledModule):
         image, label = batch["image"], batch["label"]
         features = self.features(image)
         logits = self.net.segmentation_head(self.net.decoder(features))
-        terms = {"cross_entropy": self._cross_entropy(self._enlarge(logits, image), label)}
+        terms = {"cross_entropy": semantic_cross_entropy(self._enlarge(logits, image), label, self.class_weight)}
         if self.auxiliary is not None:
             logits = self._enlarge(self.auxiliary(features[-2]), image)
-            terms["auxiliary"] = self.auxiliary_weight * self._cross_entropy(logits, label)
+            terms["auxiliary"] = self.auxiliary_weight * semantic_cross_entropy(logits, label, self.class_weight)
         self.log_losses(terms)
         return torch.stack([*terms.values()]).sum()
-
-    def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Mean over the known pixels, of which a crop may hold none, each as heavy as its class."""
-        weight = self.class_weight.to(logits.device)
-        heavy = F.pad(weight, (0, 1))[label.where(label != IGNORE, len(weight))].sum()
-        total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE, reduction="sum")
-        return total / heavy.clamp(min=1e-6)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW on everything."""
@@ -202,11 +204,11 @@ class Segmentation(ScheduledModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/miou`."""
+        """Log `val/miou`, and accuracy and IoU of each class."""
         self._log_iou("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log `test/miou`."""
+        """Log `test/miou`, and accuracy and IoU of each class."""
         self._log_iou("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -214,5 +216,6 @@ class Segmentation(ScheduledModule):
         return self.predict(batch["image"])
 
     def _log_iou(self, split: str) -> None:
-        self.log(f"{split}/miou", self.iou.compute(), prog_bar=True)
+        for name, value in class_scores(self.iou.counts(), self.class_names or ()).items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "miou")
         self.iou.reset()

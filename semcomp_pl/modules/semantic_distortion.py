@@ -1,35 +1,48 @@
 """SemanticDistortionGAN: the distance also asks a frozen segmenter to see the same scene."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.losses import semantic_divergence
 from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.modules.labels import labels_of
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.types import Batch, CodecOutput
 
 
 class SemanticDistortionGAN(PlainGAN):
-    """PlainGAN + v KL(S(x) || S(x̂)), S a frozen segmenter.
+    """PlainGAN + v t(x, x̂), t by a frozen segmenter S.
 
         x --E--> latent --Q--> symbols --> centres --G--> x̂
         x, x̂ --D--> scores
-        x, x̂ --S--> class probabilities
+        x, x̂ --S--> class probabilities, features
+
+    t is the divergence KL(S(x) || S(x̂)), which needs no labels; or the cross-entropy of S(x̂) against the label map;
+    or the mean squared difference of the features of S.
 
     S is needed for fitting only, and its fingerprint stays with the model: it may not judge it.
 
     Args:
         segmenter: Checkpoint of S.
         semantic_weight: v.
+        distance: t.
         kwargs: As for `PlainGAN`.
     """
 
     trained_against: Tensor
 
-    def __init__(self, segmenter: str | None = None, semantic_weight: float = 1.0, **kwargs: object) -> None:
+    def __init__(
+        self,
+        segmenter: str | None = None,
+        semantic_weight: float = 1.0,
+        distance: Literal["divergence", "cross_entropy", "features"] = "divergence",
+        **kwargs: object,
+    ) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        self.segmenter_path, self.semantic_weight = segmenter, semantic_weight
+        self.segmenter_path, self.semantic_weight, self.distance = segmenter, semantic_weight, distance
         self._segmenter: tuple[Segmentation, ...] = ()  # a tuple is not registered: no weights in the checkpoint
         self.register_buffer("trained_against", torch.zeros(8, dtype=torch.uint8))
 
@@ -55,10 +68,25 @@ class SemanticDistortionGAN(PlainGAN):
         return [bytes(self.trained_against.tolist())]
 
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """PlainGAN's terms and the semantic divergence, weighted."""
+        """PlainGAN's terms and the semantic distance, weighted."""
+        semantic = self.semantic_weight * self.semantic_distance(batch, out.reconstruction)
+        return {**super().generator_terms(batch, out), "semantic": semantic}
+
+    def semantic_distance(self, batch: Batch, reconstruction: Tensor) -> Tensor:
+        """How far S is from seeing in the reconstruction (B, 3, H, W) what it should.
+
+        Raises:
+            SemcompError: the cross-entropy, and data without label maps.
+        """
         (segmenter,) = self._segmenter
         segmenter.to(self.device)
+        if self.distance == "cross_entropy":
+            label = labels_of(batch, type(self).__name__)
+            return losses.semantic_cross_entropy(segmenter.read(reconstruction), label)
+        if self.distance == "features":
+            with torch.no_grad():
+                stages = segmenter.stages(batch["image"])
+            return losses.semantic_feature_distance(segmenter.stages(reconstruction), stages)
         with torch.no_grad():
             reference = segmenter.read(batch["image"])
-        divergence = semantic_divergence(segmenter.read(out.reconstruction), reference)
-        return {**super().generator_terms(batch, out), "semantic": self.semantic_weight * divergence}
+        return losses.semantic_divergence(segmenter.read(reconstruction), reference)

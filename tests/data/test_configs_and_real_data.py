@@ -29,6 +29,7 @@ def load(config: str, *args: str) -> ImageDataModule:
     ("config", "size", "classes"),
     [
         ("camvid", (128, 256), 11),
+        ("camvid_segmenter", (360, 480), 11),
         ("cityscapes", (128, 256), 19),
         ("streets", (128, 256), 19),
         ("coco_stuff_10k", (256, 256), 171),

@@ -7,8 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.special import rel_entr
+from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.autograd import backward
+from torch.nn.functional import cross_entropy
 
 from semcomp_pl import losses
 from semcomp_pl.nets.discriminator import Features
@@ -124,6 +126,21 @@ def test_semantic_divergence_pulls_logits_towards_the_reference() -> None:
     assert all(later < earlier for earlier, later in pairwise(found))
 
 
+def test_semantic_cross_entropy_against_torch() -> None:
+    logits, label, weight = torch.randn(2, 5, 4, 6), torch.randint(0, 5, (2, 4, 6)), torch.rand(5)
+    label[0, :2] = 255
+    close(losses.semantic_cross_entropy(logits, label), float(cross_entropy(logits, label, ignore_index=255)))
+    expected = cross_entropy(logits, label, weight, ignore_index=255)
+    close(losses.semantic_cross_entropy(logits, label, weight), float(expected))
+    assert losses.semantic_cross_entropy(logits, torch.full_like(label, 255)) == 0
+
+
+def test_semantic_feature_distance_is_the_mean_of_each_stages() -> None:
+    stages = [(torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)), (torch.randn(2, 9, 2, 2), torch.randn(2, 9, 2, 2))]
+    expected = np.mean([((array(a) - array(b)) ** 2).mean() for a, b in stages])
+    close(losses.semantic_feature_distance(*zip(*stages, strict=True)), float(expected))
+
+
 @pytest.mark.parametrize("levels", range(2, 9))
 def test_range_penalty(levels: int) -> None:
     latent = torch.randn(2, 3, 4, 4) * levels
@@ -142,3 +159,26 @@ def test_range_penalty_is_zero_in_reach_and_points_inwards(levels: int) -> None:
     backward(losses.range_penalty(outside, levels))
     assert outside.grad is not None
     assert torch.equal(outside.grad.sign(), outside.detach().sign())
+
+
+def test_absolute_distortion() -> None:
+    a, b = torch.rand(2, 3, 8, 9), torch.rand(2, 3, 8, 9)
+    close(losses.absolute_distortion(a, b), float(np.abs((2 * array(a) - 1) - (2 * array(b) - 1)).mean()))
+
+
+def test_structural_dissimilarity() -> None:
+    """Of the whole image, mirrored at its border; scikit-image's mean leaves out the border that is added here."""
+    a = torch.rand(1, 3, 24, 30)
+    b = (a + 0.1 * torch.randn(1, 3, 24, 30)).clamp(0, 1)
+    one, other = (np.pad(array(x)[0], ((0, 0), (5, 5), (5, 5)), mode="reflect") for x in (a, b))
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    reference = structural_similarity(one, other, channel_axis=0, data_range=1.0, **gaussian)
+    assert losses.structural_dissimilarity(a, b).item() == pytest.approx(1 - reference, abs=1e-6)
+    assert losses.structural_dissimilarity(a, a).abs() < 1e-6
+    b.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = losses.structural_dissimilarity(b, a)
+    assert loss.dtype == torch.float32
+    backward([loss])
+    assert b.grad is not None
+    assert b.grad.isfinite().all()

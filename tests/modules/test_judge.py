@@ -89,7 +89,7 @@ def test_what_a_segmenter_taught_is_not_forgotten_by_a_warm_start(lab: Lab, file
 
 def test_a_judge_reads_originals_and_reconstructions(lab: Lab, files: dict[str, str]) -> None:
     """Its figures by class stay out of the progress bar; what it is stands in the result."""
-    model = lab.model("rate_distortion", judge=files["other"])
+    model = lab.model("rate_distortion", judge=files["other"], class_names=CLASSES)
     trainer = lab.trainer()
     (figures,) = trainer.test(model, lab.data(), verbose=False)
     judge = Segmentation.from_file(files["other"])
@@ -112,7 +112,7 @@ def test_a_judge_reads_originals_and_reconstructions(lab: Lab, files: dict[str, 
     }
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", [name for name in CODECS if name != "layered_codec"])
 def test_test_encodes_reconstructions_again(lab: Lab, name: str) -> None:
     model = lab.model(name).as_exported()
     (figures,) = lab.trainer().test(model, lab.data(), verbose=False)

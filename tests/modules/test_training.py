@@ -1,5 +1,6 @@
 """Every shipped model trains: the same behaviour is asked of all of them."""
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from tests.modules.conftest import CODECS, CONFIGS, GANS, Lab
+from tests.modules.conftest import ADVERSARIAL, CODECS, CONFIGS, GANS, Lab
 
 SHARED = {"adversarial", "distortion", "range", "feature_matching", "discriminator_real", "discriminator_fake"}
 TERMS = {
@@ -18,10 +19,14 @@ TERMS = {
     "plain_gan": SHARED,
     "semantic_discriminator_gan": SHARED,
     "conditional_gan": SHARED,
+    "selective_gan": SHARED,
     "semantic_distortion_gan": SHARED | {"semantic"},
-    "pspnet": {"cross_entropy"},
+    "layered_codec": SHARED | {"structure"},
+    "pspnet": {"cross_entropy", "auxiliary"},
+    "deeplabv3plus": {"cross_entropy", "auxiliary"},
 }
-PARTS = {"rate_distortion": {"encoder", "generator"}, "pspnet": {"net"}}
+SEGMENTERS = ("pspnet", "deeplabv3plus")
+PARTS = {"rate_distortion": {"encoder", "generator"}, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}
 
 
 def state(model: LightningModule) -> dict[str, Tensor]:
@@ -39,17 +44,18 @@ def test_every_config_has_its_terms_here() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_one_epoch(lab: Lab, name: str) -> None:
     # four levels, none of them 0: an untrained encoder would leave the generator's first layer without a gradient
-    model = lab.model(name, **({"levels": 4} if name in CODECS else {}))
+    model = lab.model(name, **({"levels": 4} if name in CODECS and name != "layered_codec" else {}))
     before = state(model)
     metrics = lab.fit(model).callback_metrics
     assert {key for key in metrics if key.startswith("train/")} == {f"train/{term}" for term in TERMS[name]}
-    judged = {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else {"miou"}
+    judged = (
+        {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else {"miou", "accuracy", *(f"iou_{i}" for i in range(4))}
+    )
     assert {key for key in metrics if not key.startswith("train/")} == {f"val/{key}" for key in judged}
     assert all(value.isfinite() for value in metrics.values())
     kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
     assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, {"encoder", "generator", "discriminator"})
-    # smp's encoder has stages below `encoder_depth` that nothing reads
-    assert all(kernels.values()) or name == "pspnet"
+    assert all(kernels.values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -66,16 +72,20 @@ def test_test_reports_what_validation_does(lab: Lab, name: str) -> None:
     found = {key.removeprefix("test/"): value for key, value in test.items()}
     for key, value in val.items():
         assert found.pop(key.removeprefix("val/")) == pytest.approx(value, rel=1e-6)
-    again = {"latent_iou", *(f"latent_iou_{c}" for c in range(model.channels))} if name in CODECS else set()
+    again = (
+        {"latent_iou", *(f"latent_iou_{c}" for c in range(model.channels))}
+        if name in CODECS and name != "layered_codec"
+        else set()
+    )
     assert found.keys() == ({"bpp", "bpp_payload", "bpp_ideal", *again} if name in CODECS else set())
-    assert ("val/miou" in val) is (bool(options) or name == "pspnet")
+    assert ("val/miou" in val) is (bool(options) or name in SEGMENTERS)
     if name in CODECS:
         assert val["val/bpp_bound"] == pytest.approx(model.bpp_bound(32, 64), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_predict(lab: Lab, name: str) -> None:
-    shape = (32, 64) if name == "pspnet" else (3, 32, 64)
+    shape = (32, 64) if name in SEGMENTERS else (3, 32, 64)
     predictions: Any = lab.trainer().predict(lab.model(name), lab.data())
     assert [tuple(batch.shape) for batch in predictions] == [(2, *shape), (1, *shape)]
 
@@ -97,7 +107,7 @@ class Steps(Callback):
         self.last = now
 
 
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", ADVERSARIAL)
 def test_each_step_moves_its_own_side_only(lab: Lab, name: str) -> None:
     steps = Steps()
     lab.fit(lab.model(name), 1, [steps])
@@ -157,6 +167,34 @@ def test_semantic_term_is_weighted_and_zero_for_the_original(lab: Lab) -> None:
     assert model.generator_terms(batch, same)["semantic"].abs() < 1e-6
     assert not any("segmenter" in key for key in model.state_dict())
     assert not any(parameter.requires_grad for parameter in segmenter.parameters())
+
+
+def test_semantic_distances_are_by_option(lab: Lab) -> None:
+    batch = lab.batch("train")
+    found = {}
+    for distance in ("divergence", "cross_entropy", "features"):
+        model = lab.model("semantic_distortion_gan", distance=distance)
+        lab.fit(model, limit_train_batches=0)
+        out = model(batch)
+        found[distance] = model.semantic_distance(batch, out.reconstruction)
+        (gradient,) = torch.autograd.grad(found[distance], out.reconstruction)
+        assert gradient.abs().sum() > 0
+    (segmenter,) = model._segmenter
+    expected = torch.nn.functional.cross_entropy(segmenter.read(out.reconstruction), batch["label"], ignore_index=255)
+    torch.testing.assert_close(found["cross_entropy"], expected)
+    pairs = zip(segmenter.stages(out.reconstruction), segmenter.stages(batch["image"]), strict=True)
+    expected = torch.stack([(a - b).square().mean() for a, b in pairs]).mean()
+    torch.testing.assert_close(found["features"], expected)
+    assert model.semantic_distance(batch, batch["image"]) == 0
+
+
+def test_only_the_cross_entropy_needs_labels(lab: Lab) -> None:
+    unlabelled: Any = {"image": lab.batch("train")["image"]}
+    for distance, needs in (("divergence", False), ("features", False), ("cross_entropy", True)):
+        model = lab.model("semantic_distortion_gan", distance=distance)
+        lab.fit(model, limit_train_batches=0)
+        with pytest.raises(SemcompError, match="needs label maps") if needs else nullcontext():
+            model.semantic_distance(unlabelled, model(unlabelled).reconstruction)
 
 
 def test_semantic_distortion_needs_a_segmenter_to_fit_only(lab: Lab) -> None:

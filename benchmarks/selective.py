@@ -1,0 +1,140 @@
+r"""What SelectiveGAN keeps and what it makes up: everything, chosen classes, nothing; a Markdown table and a picture.
+
+    python benchmarks/selective.py --config configs/data/camvid.yaml --data.source.root data/camvid \\
+        --model weights/selective_gan --segmenter weights/pspnet --judge weights/deeplabv3plus \\
+        --keep car,pedestrian,bicyclist --pictures selective.png
+
+Label maps come from the segmenter. The judge's IoU is against ground truth, inside the chosen region (by its
+map) and outside it, and so is the PSNR; without labels in the data the table has rates alone.
+"""
+
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jsonargparse import ArgumentParser
+from torch import Tensor
+
+from semcomp_pl.coding.container import Kind, parse
+from semcomp_pl.data import ImageDataModule
+from semcomp_pl.metrics.miou import class_iou, confusion
+from semcomp_pl.modules.loading import load
+from semcomp_pl.modules.segmentation import Segmentation
+from semcomp_pl.modules.selective import SelectiveGAN
+from semcomp_pl.plots import Strip, draw_reconstructions
+from semcomp_pl.types import IGNORE, Batch
+
+SECTIONS = (Kind.HEATMAP, Kind.LABELS, Kind.LATENT)
+
+
+class Outcome(NamedTuple):
+    """Images of one batch, coded one way."""
+
+    reconstruction: Tensor
+    files: list[bytes]
+    inside: Tensor
+    """Bool (B, H, W): the region that `--keep` names, whatever was coded."""
+
+
+def main() -> None:
+    """Parse, measure, print, draw."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(ImageDataModule, "data")
+    parser.add_argument("--model", type=str, required=True, help="checkpoint or export of a SelectiveGAN")
+    parser.add_argument("--segmenter", type=str, required=True, help="makes the label maps")
+    parser.add_argument("--judge", type=str | None, default=None, help="another segmenter, for IoU")
+    parser.add_argument("--keep", type=str, required=True, help="classes, by names or ids")
+    parser.add_argument("--pictures", type=str | None, default=None, help="PNG to draw")
+    parser.add_argument("--columns", type=list[int], default=[0, 1, 2], help="images of it, by their places")
+    config = parser.parse_args()
+    data = parser.instantiate(config).data
+    data.setup("validate")
+    model = load(config.model)
+    assert isinstance(model, SelectiveGAN), f"{config.model}: not a SelectiveGAN"
+    model.use_segmenter(config.segmenter)
+    judge = None if config.judge is None else Segmentation.from_file(config.judge)
+    batches: list[Batch] = list(data.val_dataloader())
+    kept = config.keep.split(",")
+    ways = {"everything": None, config.keep.replace(",", ", "): kept, "nothing": []}
+    outcomes = {title: [_code(model, batch, kept, way) for batch in batches] for title, way in ways.items()}
+    print(f"{len(data.stores['val'])} images; {platform.machine()}, torch {torch.__version__}")
+    rows = [[title, *_cells(model, judge, batches, found)] for title, found in outcomes.items()]
+    rates = [f"{kind.name.lower()}, bytes" for kind in SECTIONS]
+    quality = ["PSNR in, dB", "out", "IoU in", "out"] if "label" in batches[0] and judge is not None else []
+    _print(["coded", "bpp", *rates, *quality], rows)
+    if quality:
+        names = model.class_names or [str(i) for i in range(model.num_classes)]
+        for title, found in outcomes.items():
+            inside, outside = _iou(model, judge, batches, found)
+            print(f"\n{title}: IoU a class, inside and outside the region\n")
+            _print(["", *names], [["inside", *_numbers(inside)], ["outside", *_numbers(outside)]])
+    if config.pictures:
+        _draw(batches, outcomes, config.columns, Path(config.pictures))
+
+
+def _code(model: SelectiveGAN, batch: Batch, classes: list[str], way: list[str] | None) -> Outcome:
+    image = batch["image"]
+    label = model.segment(image)
+    keep = None if way is None else model.region(label, keep=way)
+    files = model.codec().compress_batch(image, label, keep)
+    return Outcome(torch.stack(model.codec().decompress_batch(files)), files, model.region(label, keep=classes))
+
+
+def _cells(model: SelectiveGAN, judge: Segmentation | None, batches: list[Batch], outcomes: list[Outcome]) -> list[str]:
+    files = [file for outcome in outcomes for file in outcome.files]
+    pixels = batches[0]["image"][0, 0].numel()
+    sections = [{section.kind: len(section.data) for section in parse(file).sections} for file in files]
+    means = [sum(found.get(kind, 0) for found in sections) / len(files) for kind in SECTIONS]
+    cells = [f"{8 * sum(map(len, files)) / len(files) / pixels:.4f}", *(f"{mean:.1f}" for mean in means)]
+    if "label" not in batches[0] or judge is None:
+        return cells
+    error = torch.cat(
+        [(o.reconstruction - b["image"]).square().mean(1) for o, b in zip(outcomes, batches, strict=True)]
+    )
+    inside = torch.cat([outcome.inside for outcome in outcomes])
+    quality = [-10 * error[part].double().mean().log10() for part in (inside, ~inside)]
+    means_of = [iou.nanmean() for iou in _iou(model, judge, batches, outcomes)]
+    return [*cells, *(f"{value:.2f}" for value in quality), *(f"{value:.3f}" for value in means_of)]
+
+
+def _iou(
+    model: SelectiveGAN, judge: Segmentation | None, batches: list[Batch], outcomes: list[Outcome]
+) -> tuple[Tensor, Tensor]:
+    """IoU of each class (K,) inside the region and outside it, over all images."""
+    assert judge is not None
+    counts = torch.zeros(2, model.num_classes, model.num_classes, dtype=torch.long)
+    for batch, outcome in zip(batches, outcomes, strict=True):
+        seen = judge.predict(outcome.reconstruction)
+        for place, part in enumerate((outcome.inside, ~outcome.inside)):
+            counts[place] += confusion(seen, batch["label"].where(part, IGNORE), model.num_classes)
+    return class_iou(counts[0]), class_iou(counts[1])
+
+
+def _numbers(values: Tensor) -> list[str]:
+    return ["" if value.isnan() else f"{value:.3f}" for value in values]
+
+
+def _print(head: list[str], rows: list[list[str]]) -> None:
+    print("| " + " | ".join(head) + " |")
+    print("|" + " --- |" * len(head))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+def _draw(batches: list[Batch], outcomes: dict[str, list[Outcome]], columns: list[int], file: Path) -> None:
+    """Originals with the region lit up, then a row for each way."""
+    image = torch.cat([batch["image"] for batch in batches])[columns]
+    inside = torch.cat([outcome.inside for outcome in next(iter(outcomes.values()))])[columns]
+    lit = image * (0.45 + 0.55 * inside[:, None])
+    strips = [Strip("original, the region lit", lit, [""] * len(columns))]
+    for title, found in outcomes.items():
+        files = [data for outcome in found for data in outcome.files]
+        captions = [f"{8 * len(files[i]) / image[0, 0].numel():.3f} bpp" for i in columns]
+        strips.append(Strip(f"{title} coded", torch.cat([o.reconstruction for o in found])[columns], captions))
+    draw_reconstructions(strips, file)
+
+
+if __name__ == "__main__":
+    main()
