@@ -204,11 +204,11 @@ class Segmentation(ScheduledModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/miou`, accuracy and the IoU of each class."""
+        """Log `val/miou`, and accuracy and IoU of each class."""
         self._log_iou("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the same as `test/...`."""
+        """Log `test/miou`, and accuracy and IoU of each class."""
         self._log_iou("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
