@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from semcomp_pl.compare.rows import Kind, Results
+from semcomp_pl.compare.rows import Kind
 
 TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)
 """Bits per pixel at which codecs are compared."""
@@ -138,7 +138,3 @@ class Summary:
         """Plain JSON without NaN or infinity; what `summary.json` holds."""
         raise NotImplementedError
 
-
-def summarise(results: Results, *, draws: int = 10_000, seed: int = 0) -> Summary:
-    """The summary of the rows, complete or not."""
-    raise NotImplementedError
