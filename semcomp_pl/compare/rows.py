@@ -11,7 +11,7 @@
 | bytes | int | of the whole file |
 | bytes_SECTION | int | of them in the header, latent, labels, ...; null where the codec has no such section |
 | bpp | float | 8 * bytes / (height * width) |
-| psnr, ms_ssim_4, lpips, ... | float | one column a per-image metric, by the names of `names.py`; null where not measured |
+| psnr, ms_ssim_4, lpips, ... | float | a column a per-image metric, named as in `names.py`; null where not measured |
 | confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's reading of the reconstruction |
 | confusion_self | list[int] | the same with the judge's reading of the original as the truth |
 | encode_seconds, decode_seconds | float | of the serial pass; null elsewhere |

@@ -38,11 +38,12 @@ class Bootstrap:
             part[:] = rng.multinomial(images, np.full(images, 1 / images), size=len(part))
 
     def sums(self, features: Array) -> Array:
-        """Sums of features (N, F) over the images, (1 + draws, F): row 0 over each image once, then a resampling a row."""
+        """Sums of features (N, F) over images, (1 + draws, F): row 0 of each image once, then a resampling a row."""
         sums = np.empty((len(self._weights), features.shape[1]))
         step = max(1, _CHUNK // max(1, self.images))
         for start in range(0, len(sums), step):
-            sums[start : start + step] = self._weights[start : start + step].astype(np.float64) @ features
+            with np.errstate(invalid="ignore"):  # no times an infinite value, such as the PSNR of an original
+                sums[start : start + step] = self._weights[start : start + step].astype(np.float64) @ features
         return sums
 
     def values(self, sample: Sample, classes: list[str], ceiling: Array | None = None) -> dict[str, Array]:
@@ -55,8 +56,8 @@ class Bootstrap:
 
         Returns:
             Means of the per-image metrics over the images that have them; `miou`, `miou_self`, `iou_CLASS` from sums
-            over images, and with a ceiling `miou_ratio`. NaN where a resampling has no value, as of a class that
-            none of its images shows.
+            over images, and `miou_ratio` with a ceiling that has all of the sample's images. NaN where a
+            resampling has no value, as of a class that none of its images shows.
         """
         values = self._means({name: array for name, array in sample.items() if array.ndim == 1})
         for name, array in sample.items():
@@ -65,22 +66,11 @@ class Bootstrap:
                 values[name] = _mean_of_present(iou)
                 if name == "miou":
                     values |= {f"iou_{label}": iou[:, k] for k, label in enumerate(classes)}
-        if ceiling is not None and "miou" in sample:
+        if ceiling is not None and "miou" in sample and not (np.isnan(ceiling) & ~np.isnan(sample["miou"])).any():
             seen = np.where(np.isnan(sample["miou"]), np.nan, ceiling)
             with np.errstate(divide="ignore", invalid="ignore"):
                 values["miou_ratio"] = values["miou"] / _mean_of_present(self._iou(seen))
         return values
-
-    def differences(
-        self, sample: Sample, other: Sample, classes: list[str], ceiling: Array | None = None
-    ) -> dict[str, Array]:
-        """`values` of one codec point minus another's, of what both measured, over the images where both have it."""
-        common = sample.keys() & other.keys()
-        mine = {name: np.where(np.isnan(other[name]), np.nan, sample[name]) for name in sorted(common)}
-        theirs = {name: np.where(np.isnan(sample[name]), np.nan, other[name]) for name in sorted(common)}
-        first, second = self.values(mine, classes, ceiling), self.values(theirs, classes, ceiling)
-        with np.errstate(invalid="ignore"):
-            return {name: first[name] - second[name] for name in first}
 
     def _means(self, columns: Sample) -> dict[str, Array]:
         if not columns:
@@ -99,6 +89,15 @@ class Bootstrap:
         with np.errstate(invalid="ignore"):
             iou: Array = sums[:, :classes] / sums[:, classes:]
         return iou
+
+
+def paired(one: Sample, other: Sample) -> tuple[Sample, Sample]:
+    """What two points both measured, NaN at the images where either has no value."""
+    common = sorted(one.keys() & other.keys())
+    return (
+        {name: np.where(np.isnan(other[name]), np.nan, one[name]) for name in common},
+        {name: np.where(np.isnan(one[name]), np.nan, other[name]) for name in common},
+    )
 
 
 def hits_and_unions(confusion: Array) -> Array:

@@ -1,8 +1,13 @@
 """All that a comparison says in numbers, from its rows, as one typed structure that is plain JSON."""
 
-from dataclasses import dataclass
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from semcomp_pl.atomic import write_file
 from semcomp_pl.compare.rows import Kind
 
 TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)
@@ -127,14 +132,48 @@ class Summary:
     provenance: dict[str, Any]
 
     def point(self, codec: str, point: str) -> Point:
-        """The point of that name."""
-        raise NotImplementedError
+        """The point of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for one in self.points:
+            if (one.codec, one.point) == (codec, point):
+                return one
+        raise KeyError((codec, point))
 
     def curve(self, codec: str) -> list[Point]:
         """A codec's points by rising rate, without those where no image succeeded."""
-        raise NotImplementedError
+        return [one for one in self.points if one.codec == codec and one.bpp is not None]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON without NaN or infinity; what `summary.json` holds."""
-        raise NotImplementedError
+        return asdict(self)
 
+    def write(self, directory: Path) -> None:
+        """`summary.json` and `summary.csv`, one row a point and the ceiling, each whole or not at all.
+
+        Raises:
+            SemcompError: they cannot be written.
+        """
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False)
+        write_file(directory / "summary.json", lambda file: file.write(text.encode()))
+        rows = [_csv_row(one) for one in ([] if self.ceiling is None else [self.ceiling]) + self.points]
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+        write_file(directory / "summary.csv", lambda file: file.write(lines.getvalue().encode()))
+
+
+def _csv_row(point: Point) -> dict[str, str | float | None]:
+    fields: dict[str, str | float | None] = {
+        name: getattr(point, name)
+        for name in ("codec", "point", "kind", "target", "images", "failed")
+        + ("encode_seconds", "decode_seconds", "peak_memory")
+    }
+    fields |= {f"bytes_{name}": value for name, value in point.sections.items()}
+    rate = {} if point.bpp is None else {"bpp": point.bpp}
+    for name, estimate in (rate | point.metrics).items():
+        fields |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return fields
