@@ -98,27 +98,26 @@ def _average(x: tuple[Array, Array], y: tuple[Array, Array], convert: Callable[[
 
     if not (_rises(x[0])[0] and _rises(x[1])[0] and overlap(x[0][0], x[1][0]) > 0):
         return None
-    value = bjontegaard.bd_linear(
-        x[0][0], y[0][0], x[1][0], y[1][0], method="pchip", require_matching_points=False, min_overlap=0
-    )
-    if len(x[0]) == 1 or len(y[0]) == 1 or len(x[1]) == 1 or len(y[1]) == 1:
-        return Estimate(float(convert(np.float64(value))))
+    options = {"method": "pchip", "require_matching_points": False, "min_overlap": 0}
+    gap = bjontegaard.bd_linear(x[0][0], y[0][0], x[1][0], y[1][0], **options)
+    value = float(convert(np.array([gap]))[0])
+    if 1 in {len(array) for array in (*x, *y)}:
+        return Estimate(value)
     draws = [array[1:] for array in (x[0], y[0], x[1], y[1])]
     low = np.maximum(draws[0].min(axis=1), draws[2].min(axis=1))
     high = np.minimum(draws[0].max(axis=1), draws[2].max(axis=1))
     usable = _rises(draws[0]) & _rises(draws[2]) & (low < high)
     if usable.mean() < MIN_DEFINED:
-        return Estimate(float(convert(np.float64(value))))
+        return Estimate(value)
     ax, ay, bx, by = (array[usable] for array in draws)
     low, high = low[usable], high[usable]
     gaps = (integral(bx, by, low, high) - integral(ax, ay, low, high)) / (high - low)
-    return Estimate(float(convert(np.float64(value))), *(interval(convert(gaps)) or (None, None)))
+    return Estimate(value, *(interval(convert(gaps)) or (None, None)))
 
 
 def _rises(x: Array) -> NDArray[np.bool_]:
     """Whether each row of (D, n) rises strictly; rows with NaN do not."""
-    rising: NDArray[np.bool_] = (np.diff(x, axis=1) > 0).all(axis=1)
-    return rising
+    return np.diff(x, axis=1).min(axis=1) > 0
 
 
 def integral(x: Array, y: Array, low: Array, high: Array) -> Array:

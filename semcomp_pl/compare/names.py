@@ -64,3 +64,8 @@ def ordered(metrics: set[str]) -> list[str]:
         return (order.index(known) if known in _KNOWN else len(order), metric)
 
     return sorted(metrics, key=place)
+
+
+def has_ceiling(metric: str) -> bool:
+    """Whether the uncompressed image falls short of the metric's best value, so that its own is worth showing."""
+    return metric in {"miou", "accuracy", "musiq"} or metric.startswith("iou_")

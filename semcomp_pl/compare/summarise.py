@@ -117,9 +117,7 @@ def _warnings(points: Sequence[Point], original: Measured | None, images: int) -
     for one in [*points, *([original.point] if original else [])]:
         where = f"{one.codec}, {one.point}"
         if one.failed:
-            found.append(
-                f"{where}: {one.failed} of {one.images + one.failed} images failed; it stands at no target rate"
-            )
+            found.append(f"{where}: {one.failed} of {one.images + one.failed} images failed, no target rate takes it")
         if one.images + one.failed < images:
             found.append(f"{where}: {one.images + one.failed} of {images} images so far")
     if images == 1:

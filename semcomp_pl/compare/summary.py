@@ -168,10 +168,9 @@ class Summary:
 
 def _csv_row(point: Point) -> dict[str, str | float | None]:
     fields: dict[str, str | float | None] = {
-        name: getattr(point, name)
-        for name in ("codec", "point", "kind", "target", "images", "failed")
-        + ("encode_seconds", "decode_seconds", "peak_memory")
+        name: getattr(point, name) for name in ("codec", "point", "kind", "target", "images", "failed")
     }
+    fields |= {name: getattr(point, name) for name in ("encode_seconds", "decode_seconds", "peak_memory")}
     fields |= {f"bytes_{name}": value for name, value in point.sections.items()}
     rate = {} if point.bpp is None else {"bpp": point.bpp}
     for name, estimate in (rate | point.metrics).items():

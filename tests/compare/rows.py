@@ -82,7 +82,9 @@ def _coded(
         **({} if searched else {"bytes_header": 16, "bytes_latent": total - 16}),
         "bpp": 8 * total / (HEIGHT * WIDTH),
         "psnr": about.psnr + 1.3 * octaves + 1.8 * easy + rng.normal(0, 0.25),
-        "ms_ssim_4": float(np.clip(0.83 + 0.02 * (about.psnr - 22.4) + 0.05 * octaves + 0.02 * easy, 0, 1)),
+        "ms_ssim_4": float(
+            np.clip(0.83 + 0.02 * (about.psnr - 22.4) + 0.05 * octaves + 0.02 * easy + rng.normal(0, 0.005), 0, 1)
+        ),
         "lpips": about.lpips - 0.06 * octaves - 0.02 * easy + rng.normal(0, 0.01),
         "accuracy": float(np.clip(right + rng.normal(0, 0.01), 0, 1)),
         "latent_iou": None if searched else 0.6 + rng.normal(0, 0.03),
