@@ -12,7 +12,7 @@ from semcomp_pl.codecs.webp import WebP
 from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.psnr import psnr
-from semcomp_pl.metrics.suite import MetricSuite
+from semcomp_pl.metrics.suite import MetricSuite, is_detail
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.plots import Strip
@@ -81,7 +81,7 @@ def measure(title: str, code: Coder, batches: Sequence[Batch], judge: Segmentati
             strip = Strip(title, reconstruction[:pictures], captions)
     if strip is None:
         raise SemcompError(f"{title}: no image to measure; check the data")
-    metrics = {name: float(value) for name, value in suite.compute().items()}
+    metrics = {name: float(value) for name, value in suite.compute().items() if not is_detail(name)}
     return Row({"codec": title, **metrics, "seconds": seconds / images}, strip)
 
 

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
+from semcomp_pl.atomic import write_file
 from semcomp_pl.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.entropy import PASSES, STEPS, fit_file
@@ -134,6 +135,16 @@ class SemcompCLI(LightningCLI):
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
             passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps see few symbols
             fit_file(best, self.datamodule, config.entropy_steps, passes)
+
+    def after_test(self) -> None:
+        """Write beside the figures what they were measured with."""
+        if isinstance(self.model, CodecModule) and self.trainer.is_global_zero:
+            directory = self.run / str(self.subcommand)
+            directory.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(self.model.suite.provenance(), indent=2) + "\n"
+            write_file(directory / "provenance.json", lambda file: file.write(content.encode()))
+
+    after_validate = after_test
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
         callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [RichProgressBar()]

@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.types import IGNORE
 
 
-def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Pixels by true class (rows) and predicted class (columns), without those labelled 255.
+def image_confusions(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """Pixels of each image by true class (rows) and predicted class (columns), without those labelled 255.
 
     Args:
         prediction: long (B, H, W), 0..K-1.
@@ -18,33 +17,46 @@ def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
         num_classes: K.
 
     Returns:
-        Long (K, K).
+        Long (B, K, K).
 
     Raises:
         SemcompError: the shapes differ or an id is outside its range.
     """
-    if prediction.shape != label.shape:
+    if prediction.shape != label.shape or label.ndim != 3:
         raise SemcompError(
             f"prediction of shape {tuple(prediction.shape)} and label of shape {tuple(label.shape)} found, "
             "expected one shape (B, H, W) for both; bring the prediction to the label's size"
         )
-    for name, ids in (("prediction", prediction), ("label", label[label != IGNORE])):
+    known = label != IGNORE
+    for name, ids in (("prediction", prediction), ("label", label[known])):
         if ids.numel() and not 0 <= ids.min() <= ids.max() < num_classes:
             raise SemcompError(
                 f"{name} ids {int(ids.min())}..{int(ids.max())} found, expected 0..{num_classes - 1}; "
                 "use a segmenter and a data set of one taxonomy"
             )
-    return multiclass_confusion_matrix(prediction, label, num_classes, ignore_index=IGNORE, validate_args=False).long()
+    image = torch.arange(len(label), device=label.device).view(-1, 1, 1)
+    cells = ((image * num_classes + label) * num_classes + prediction)[known]
+    return cells.bincount(minlength=len(label) * num_classes**2).view(-1, num_classes, num_classes)
+
+
+def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """`image_confusions` of all images together: long (K, K)."""
+    return image_confusions(prediction, label, num_classes).sum(dim=0)
 
 
 def class_iou(confusion: Tensor) -> Tensor:
-    """IoU of each class (K,) float64 in [0, 1] from a matrix (K, K); NaN where a class is absent.
+    """IoU of each class (..., K) float64 in [0, 1] from matrices (..., K, K); NaN where a class is absent.
 
     A class is absent when it is neither labelled nor predicted on any judged pixel, as Cityscapes counts.
     Source: https://github.com/mcordts/cityscapesScripts
     """
-    hits = confusion.diagonal().double()
-    return hits / (confusion.sum(dim=0) + confusion.sum(dim=1) - hits)
+    hits = confusion.diagonal(dim1=-2, dim2=-1).double()
+    return hits / (confusion.sum(dim=-2) + confusion.sum(dim=-1) - hits)
+
+
+def pixel_accuracy(confusion: Tensor) -> Tensor:
+    """Share of the judged pixels whose class is right, float64 (...) in [0, 1], from matrices (..., K, K)."""
+    return confusion.diagonal(dim1=-2, dim2=-1).sum(dim=-1).double() / confusion.sum(dim=(-2, -1))
 
 
 class MeanIoU(Metric):
@@ -68,7 +80,11 @@ class MeanIoU(Metric):
         """Scalar float64 in [0, 1]; NaN where no pixel was judged."""
         return class_iou(self.matrix).nanmean()
 
+    def counts(self) -> Tensor:
+        """The confusion matrix, long (K, K), of all pixels so far, over all processes."""
+        with self.sync_context():
+            return self.matrix.clone()
+
     def per_class(self) -> Tensor:
         """`class_iou` (K,) of all pixels so far, over all processes."""
-        with self.sync_context():
-            return class_iou(self.matrix)
+        return class_iou(self.counts())

@@ -1,54 +1,81 @@
 """The one collection of metrics that judges every codec."""
 
-from collections.abc import Mapping
-from typing import Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.utilities import rank_zero_warn
 
-from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.image_mean import as_decoded
-from semcomp_pl.metrics.miou import MeanIoU
+from semcomp_pl.errors import SemcompError, SemcompWarning
+from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
+from semcomp_pl.metrics.feature_distance import FeatureDistance
+from semcomp_pl.metrics.fid import FID, KID
+from semcomp_pl.metrics.judgement import Judgement
+from semcomp_pl.metrics.latent_iou import LatentIoU
 from semcomp_pl.metrics.ms_ssim import MeanMSSSIM
+from semcomp_pl.metrics.perceptual import DISTS, LPIPS, MUSIQ
 from semcomp_pl.metrics.psnr import MeanPSNR
 from semcomp_pl.metrics.rate import MeanRate
 
+Extra = Literal["feature_distance", "lpips", "dists", "musiq", "fid", "kid"]
+"""Metrics that only those who ask for them get: they take time, and most of them weights."""
 
-class Segmenter(Protocol):
-    """What `MetricSuite` asks of a judge, besides being an nn.Module."""
+_EXTRA: dict[str, Callable[[], Metric]] = {
+    "feature_distance": FeatureDistance,
+    "lpips": LPIPS,
+    "dists": DISTS,
+    "musiq": MUSIQ,
+    "fid": FID,
+    "kid": KID,
+}
 
-    def predict(self, image: Tensor) -> Tensor:
-        """Label map, long (B, H, W), of images (B, 3, H, W) in [0, 1]."""
-        ...
+
+def is_detail(name: str) -> bool:
+    """Whether a metric is one of many, a class's or a channel's, that nobody wants to watch."""
+    return name.startswith(("iou_", "latent_iou_"))
 
 
 class MetricSuite(nn.Module):
-    """Rate, distortion and semantics of reconstructions, on the 8-bit values that a decoder writes.
+    """Rate, distortion, perception and semantics of reconstructions, on the 8-bit values that a decoder writes.
 
     Under DDP every process must have counted an image before `compute`, with the same rate keys. The metrics'
-    states follow the module's device and stay out of its `state_dict`, and so do the judge's weights.
+    states follow the module's device and stay out of its `state_dict`, and so do the weights of judge and networks.
 
     Args:
         num_classes: K of the labels; needed with a judge.
-        judge: a segmenter with `predict`, put in eval mode and moved to the images' device. It should not be
-            the network that the codec was trained against.
+        judge: a segmenter, as for `Judgement`. It should not be the network that the codec was trained against.
+        classes: Names of the classes, where known.
+        extra: Metrics beyond these. One whose weights are not there is left out, with a warning.
+        latent: Counts the symbols of codecs that have any.
+        discriminator: A trained discriminator, as for `DiscriminatorFM`.
 
     Raises:
-        SemcompError: a judge without `num_classes`.
+        SemcompError: a judge without `num_classes`, or an unknown extra metric.
     """
 
-    def __init__(self, num_classes: int | None = None, judge: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        judge: nn.Module | None = None,
+        classes: Sequence[str] = (),
+        extra: Sequence[str] = (),
+        latent: LatentIoU | None = None,
+        discriminator: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.psnr = MeanPSNR()
         self.ms_ssim = MeanMSSSIM()
         self.rates = nn.ModuleDict()
-        self.miou: MeanIoU | None = None
-        self._judges: tuple[nn.Module, ...] = ()  # a tuple is not registered: no weights in the checkpoint
+        self.judgement: Judgement | None = None
         if judge is not None:
             if num_classes is None:
                 raise SemcompError("a judge without num_classes found; pass the labels' number of classes")
-            self.miou = MeanIoU(num_classes)
-            self._judges = (judge.eval(),)
+            self.judgement = Judgement(judge, num_classes, classes)
+        self.latent = latent
+        self.discriminator_fm = None if discriminator is None else DiscriminatorFM(discriminator)
+        self.extra = nn.ModuleDict(_load(extra))
 
     @torch.no_grad()
     def update(
@@ -58,6 +85,7 @@ class MetricSuite(nn.Module):
         *,
         bpp: Mapping[str, Tensor | float] | None = None,
         label: Tensor | None = None,
+        symbols: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         """Count a batch.
 
@@ -66,6 +94,7 @@ class MetricSuite(nn.Module):
             image: the original, the same.
             bpp: bits per pixel of each image (B,), or one number for all, by the key it is reported under.
             label: long (B, H, W), 255 = ignore; judged where there is a judge.
+            symbols: what the codec's encoder makes of the reconstruction and of the original, each (B, C, h, w).
 
         Raises:
             SemcompError: shapes that differ, or ids outside the classes.
@@ -77,35 +106,62 @@ class MetricSuite(nn.Module):
                 self.rates[key] = MeanRate().to(image.device)
             rate = torch.as_tensor(value, device=image.device).expand(len(image))
             cast(MeanRate, self.rates[key]).update(rate)
-        if label is not None and self.miou is not None:
-            self.miou.update(_segment(self._judges[0], reconstruction), label)
+        if self.judgement is not None:
+            self.judgement.update(reconstruction, image, label)
+        if self.latent is not None and symbols is not None:
+            self.latent.update(*symbols)
+        if self.discriminator_fm is not None:
+            self.discriminator_fm.update(reconstruction, image, label)
+        for metric in self.extra.values():
+            cast(Metric, metric).update(reconstruction, image)
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars by name, over all images of all processes.
 
-        `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel) and, where a
-        judge saw labels, `miou`.
+        `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel), with a judge what
+        `Judgement.compute` says, where symbols were counted what `LatentIoU.compute` says, `discriminator_fm`, and the
+        extra metrics.
         """
         values = {"psnr": self.psnr.compute(), **self.ms_ssim.compute()}
         # one order on all processes: each compute is a collective call
         values |= {key: cast(MeanRate, self.rates[key]).compute() for key in sorted(self.rates)}
-        if self.miou is not None:
-            iou = self.miou.per_class()
-            if not iou.isnan().all():
-                values["miou"] = iou.nanmean()
+        if self.judgement is not None:
+            values |= self.judgement.compute()
+        if self.latent is not None:
+            found: dict[str, Tensor] = self.latent.compute()
+            values |= {key: value for key, value in found.items() if not value.isnan()}
+        if self.discriminator_fm is not None:
+            values["discriminator_fm"] = self.discriminator_fm.compute()
+        for name, metric in self.extra.items():
+            try:
+                values[name] = cast(Metric, metric).compute().double()
+            except SemcompError as error:
+                rank_zero_warn(f"left out: {error}", category=SemcompWarning)
         return values
 
     def reset(self) -> None:
         """Forget all images and rate keys."""
         self.rates.clear()
-        for metric in (self.psnr, self.ms_ssim, self.miou):
-            if metric is not None:
-                metric.reset()
+        for part in (self.psnr, self.ms_ssim, self.judgement, self.latent, self.discriminator_fm):
+            if part is not None:
+                part.reset()
+        for metric in self.extra.values():
+            cast(Metric, metric).reset()
+
+    def provenance(self) -> dict[str, Any]:
+        """By what the figures were measured: judge, discriminator and networks, by name; plain values."""
+        found = {"judge": self.judgement, "discriminator_fm": self.discriminator_fm, **self.extra}
+        return {name: cast(Any, metric).provenance() for name, metric in found.items() if metric is not None}
 
 
-def _segment(judge: nn.Module, reconstruction: Tensor) -> Tensor:
-    """The judge's label map, in float32 whatever precision the codec runs in."""
-    with torch.inference_mode(False):  # weights moved in inference mode could never be trained or saved again
-        judge.to(reconstruction.device)
-    with torch.autocast(reconstruction.device.type, enabled=False):
-        return cast(Segmenter, judge).predict(as_decoded(reconstruction))
+def _load(names: Sequence[str]) -> dict[str, Metric]:
+    """The extra metrics whose weights are there."""
+    found = {}
+    for name in names:
+        if name not in _EXTRA:
+            raise SemcompError(f"metric {name!r} found, expected some of {', '.join(_EXTRA)}")
+        try:
+            found[name] = _EXTRA[name]()
+        except SemcompError as error:
+            rank_zero_warn(f"{name} is left out: {error}", category=SemcompWarning)
+    return found

@@ -9,13 +9,15 @@ from torch.optim import Adam, Optimizer
 
 from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.suite import MetricSuite
+from semcomp_pl.metrics.latent_iou import LatentIoU
+from semcomp_pl.metrics.suite import Extra, MetricSuite, is_detail
 from semcomp_pl.modules.bundle import rounded
 from semcomp_pl.modules.checkpoint import start_from
 from semcomp_pl.modules.codec import TrainedCodec
 from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
 from semcomp_pl.modules.labels import majority, one_hot
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
+from semcomp_pl.modules.realism import TrainedDiscriminator
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.nets.blocks import Norm
 from semcomp_pl.nets.encoder import make_encoder
@@ -50,6 +52,8 @@ class CodecModule(ScheduledModule):
         init_from: Checkpoint of any codec of the suite whose encoder and generator to start from; read when
             fitting only.
         judge: Checkpoint of a segmenter; adds mIoU to validation and test.
+        realism_judge: Checkpoint of an adversarial model; adds feature matching under its discriminator.
+        metrics: Further metrics of validation and test, by name; one whose weights are not there is left out.
         entropy_model: How files code the symbols once `fit-entropy` or the end of `fit` has fitted it: `context`
             (from decoded neighbours) or `static` (one table a channel).
 
@@ -79,6 +83,8 @@ class CodecModule(ScheduledModule):
         class_names: list[str] | None = None,
         init_from: str | None = None,
         judge: str | None = None,
+        realism_judge: str | None = None,
+        metrics: tuple[Extra, ...] = (),
         entropy_model: EntropyModel = "context",
     ) -> None:
         super().__init__()
@@ -88,6 +94,7 @@ class CodecModule(ScheduledModule):
         self.num_classes, self.class_names = num_classes, class_names
         self.channels, self.downsamplings = channels, downsamplings
         self.init_from, self.judge_path = init_from, judge
+        self.realism_judge, self.metrics = realism_judge, metrics
         # neither reflection nor a mean over the image has a meaning on a single cell
         self.least_cells = 2 if trunk == "paper" or norm == "instance" else 1
         shape = TrunkShape(filters, blocks, channels, downsamplings, trunk, norm, upsampling, self.side_channels())
@@ -224,7 +231,14 @@ class CodecModule(ScheduledModule):
         judge = None if self.judge_path is None else Segmentation.from_file(self.judge_path)
         self.judged_by = None if judge is None else judge.fingerprint()
         self.refuse_rival()
-        self.suite = MetricSuite(self.num_classes or None, judge)
+        self.suite = MetricSuite(
+            self.num_classes or None,
+            judge,
+            getattr(getattr(self.trainer, "datamodule", None), "classes", ()),
+            self.metrics,
+            LatentIoU(self.channels, self.quantizer.levels),
+            None if self.realism_judge is None else TrainedDiscriminator.from_file(self.realism_judge),
+        )
 
     def refuse_rival(self) -> None:
         """Check the judge against `rivals`.
@@ -254,10 +268,11 @@ class CodecModule(ScheduledModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the metrics: images decoded from the bytes of files, and the sizes of these."""
-        image = batch["image"]
-        reconstruction, rates = self.codec().measure(image, self.label_for_file(batch))
+        image, sent = batch["image"], self.label_for_file(batch)
+        reconstruction, rates = self.codec().measure(image, sent)
         bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
-        self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"))
+        symbols = self.codec().encode_again(reconstruction, image, sent)
+        self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"), symbols=symbols)
 
     def label_for_file(self, batch: Batch) -> Tensor | None:
         """The label map to compress a batch with; None lets the model make it."""
@@ -283,5 +298,6 @@ class CodecModule(ScheduledModule):
         return output
 
     def _log_metrics(self, split: str) -> None:
-        self.log_dict({f"{split}/{name}": value for name, value in self.suite.compute().items()}, prog_bar=True)
+        for name, value in self.suite.compute().items():
+            self.log(f"{split}/{name}", value, prog_bar=not is_detail(name))
         self.suite.reset()

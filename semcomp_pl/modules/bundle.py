@@ -26,7 +26,7 @@ from semcomp_pl.errors import SemcompError
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
 _SHAPE = ("levels", "downsamplings", "trunk", "norm", "upsampling", "label_map")
-_PATHS = ("init_from", "judge", "segmenter", "encoder_weights")  # files of the machine that trained
+_PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # files of the machine that trained
 
 
 class Saved(NamedTuple):

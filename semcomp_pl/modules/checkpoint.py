@@ -43,9 +43,11 @@ def start_from(module: LightningModule, path: str | Path) -> None:
     (`generator.labels`) start as they are.
 
     Raises:
-        SemcompError: unreadable file, or networks of other shapes.
+        SemcompError: unreadable file, networks of other shapes, or trained against a segmenter that `module` would not
+            remember.
     """
     saved = read_saved(path)
+    _refuse_to_forget(module, saved, path)
     own, there = _codec_part(module.state_dict()), _codec_part(saved.state)
     known = {_network(name) for name in there}
     lost = {name for name in own.keys() - there.keys() if _network(name) in known} | there.keys() - own.keys()
@@ -61,6 +63,16 @@ def start_from(module: LightningModule, path: str | Path) -> None:
             f"{path} ({saved.model}) does not fit {type(module).__name__}: {len(wrong)} tensors differ (first: "
             f"{wrong[0]}); train both with the same filters, blocks, channels, downsamplings, trunk, norm "
             "and upsampling"
+        )
+
+
+def _refuse_to_forget(module: LightningModule, saved: Saved, path: str | Path) -> None:
+    """What a segmenter has taught stays in the weights, so it may not judge those who start from them."""
+    rival, own = saved.state.get("trained_against"), module.state_dict().get("trained_against")
+    if rival is not None and rival.any() and (own is None or not own.equal(rival)):
+        raise SemcompError(
+            f"{path} ({saved.model}) was trained against a segmenter that {type(module).__name__} would not remember "
+            "as one that may not judge it; start from a model trained without one"
         )
 
 

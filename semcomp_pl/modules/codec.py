@@ -89,6 +89,13 @@ class TrainedCodec:
         rates = [self.file.rates(data, content) for data, content in zip(files, contents, strict=True)]
         return torch.stack(self.decompress_batch(files)).to(image.device), rates
 
+    def encode_again(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Symbols (B, C, h, w) of reconstructions and of their originals, both seen with the label map of these."""
+        label = self._side_label(image, label)
+        symbols = [[content.symbols for content in self.analyse(x, label)] for x in (reconstruction, image)]
+        first, second = (torch.from_numpy(np.stack(values)).to(image.device).long() for values in symbols)
+        return first, second
+
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
         """What is transmitted of images (B, 3, H, W), given label maps (B, H, W) where the model sends one.
@@ -105,9 +112,7 @@ class TrainedCodec:
         image = as_decoded(image).to(model.device)
         height, width = image.shape[-2:]
         with torch.autocast(model.device.type, enabled=False):
-            label = model.side_label(
-                {"image": image} if label is None else {"image": image, "label": label.to(model.device)}
-            )
+            label = self._side_label(image, label)
             if label is not None:
                 check_labels(label, image, model.num_classes)
             inputs = [model.pad(image)] if label is None else [model.pad(image), model.pad(label)]
@@ -122,6 +127,13 @@ class TrainedCodec:
                 values[:, ~heatmap] = neutral(model.quantizer.levels)
         everything = (None if heatmap is None or heatmap.all() else heatmap for heatmap in heatmaps)
         return [Content(height, width, *parts) for parts in zip(pixels, sent, everything, strict=True)]
+
+    def _side_label(self, image: Tensor, label: Tensor | None) -> Tensor | None:
+        """The label map (B, H, W) that the model sends of images, from this one or from its own segmenter."""
+        image = as_decoded(image).to(self.model.device)
+        return self.model.side_label(
+            {"image": image} if label is None else {"image": image, "label": label.to(self.model.device)}
+        )
 
     @torch.no_grad()
     def synthesise(self, contents: Sequence[Content]) -> list[Tensor]:

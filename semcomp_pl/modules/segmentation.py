@@ -105,6 +105,23 @@ class Segmentation(ScheduledModule):
             digest.update(value.detach().cpu().half().numpy().tobytes())
         return digest.digest()[:8]
 
+    def provenance(self) -> dict[str, Any]:
+        """What a figure that this segmenter judged must name; plain values.
+
+        Images smaller than `input_size` (height, width; null where it was never trained) are enlarged into it.
+        """
+        architecture, encoder = (self.hparams[name] for name in ("architecture", "encoder"))
+        return {
+            "fingerprint": self.fingerprint().hex(),
+            "architecture": architecture,
+            "encoder": encoder,
+            "num_classes": self.num_classes,
+            "input_size": self.input_size.tolist() if self.input_size.any() else None,
+            "channels": "RGB",
+            "mean": [round(value, 6) for value in self.mean.tolist()],
+            "std": [round(value, 6) for value in self.std.tolist()],
+        }
+
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) in [0, 1] to logits (B, K, H, W)."""
         return self._enlarge(self.net.segmentation_head(self.net.decoder(self.features(image))), image)

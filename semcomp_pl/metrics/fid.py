@@ -1,0 +1,120 @@
+"""Distances between two sets of images: Fréchet and kernel inception distance."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.image_mean import as_decoded, check_pair
+from semcomp_pl.metrics.network import WeightFile, in_float32
+
+_NAME = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION = WeightFile(_NAME, f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_NAME}", "6726825d")
+
+
+class InceptionFeatures(nn.Module):
+    """The 2048 features of the InceptionV3 that FID is defined by, in no checkpoint.
+
+    Source: https://github.com/toshas/torch-fidelity
+
+    Args:
+        weights: Converted from the original ones of TensorFlow.
+
+    Raises:
+        SemcompError: the weights are not there or damaged, or torch-fidelity is not installed.
+    """
+
+    num_features = 2048
+
+    def __init__(self, weights: WeightFile = INCEPTION) -> None:
+        super().__init__()
+        path = weights.find()
+        try:
+            network = NoTrainInceptionV3("inception-v3-compat", [str(self.num_features)], str(path))
+        except ModuleNotFoundError:
+            raise SemcompError("torch-fidelity, which has InceptionV3, not found; pip install torch-fidelity") from None
+        self._networks = (network,)  # a tuple is not registered
+        self.checkpoint = weights.name
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, 3, H, W) in [0, 1] to features (B, 2048), float64."""
+        pixels = (image * 255).round().byte()
+        with in_float32(self._networks[0], image.device) as network:
+            features: Tensor = network(pixels)
+        return features.double()
+
+
+class FID(FrechetInceptionDistance):
+    """Fréchet inception distance between reconstructions and originals, on 8-bit values; lower is better.
+
+    Biased: fewer images give a larger figure, and below 2048 of them it compares nothing but itself.
+
+    Source: Heusel et al., https://arxiv.org/abs/1706.08500.
+
+    Args:
+        features: Network to (B, N) features, N its `num_features`; InceptionV3's by default.
+
+    Raises:
+        SemcompError: as `InceptionFeatures`; of `compute`, fewer than two images.
+    """
+
+    def __init__(self, features: nn.Module | None = None) -> None:
+        super().__init__(features or InceptionFeatures(), normalize=True)
+
+    def update(self, reconstruction: Tensor, image: Tensor) -> None:  # type: ignore[override]
+        """Count a batch of pairs (B, 3, H, W) in [0, 1]."""
+        check_pair(reconstruction, image)
+        super().update(as_decoded(reconstruction), real=False)
+        super().update(as_decoded(image), real=True)
+
+    def compute(self) -> Tensor:
+        """Scalar float64."""
+        _enough("fid", int(self.real_features_num_samples))
+        return super().compute()
+
+    def provenance(self) -> dict[str, Any]:
+        """Name of the weights."""
+        return {"checkpoint": getattr(self.inception, "checkpoint", type(self.inception).__name__)}
+
+
+class KID(KernelInceptionDistance):
+    """Kernel inception distance between reconstructions and originals, on 8-bit values; lower is better.
+
+    The unbiased estimate from all images at once, which may be negative; the usual mean over random subsets would
+    change from run to run.
+
+    Source: Bińkowski et al., https://arxiv.org/abs/1801.01401.
+
+    Args:
+        features: Network to (B, N) features; InceptionV3's by default.
+
+    Raises:
+        SemcompError: as `InceptionFeatures`; of `compute`, fewer than two images.
+    """
+
+    def __init__(self, features: nn.Module | None = None) -> None:
+        super().__init__(features or InceptionFeatures(), subsets=1, normalize=True)
+
+    def update(self, reconstruction: Tensor, image: Tensor) -> None:  # type: ignore[override]
+        """Count a batch of pairs (B, 3, H, W) in [0, 1]."""
+        check_pair(reconstruction, image)
+        super().update(as_decoded(reconstruction), real=False)
+        super().update(as_decoded(image), real=True)
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        """Scalar float64."""
+        self.subset_size = sum(len(features) for features in self.real_features)
+        _enough("kid", self.subset_size)
+        mean, _ = super().compute()
+        return mean
+
+    def provenance(self) -> dict[str, Any]:
+        """Name of the weights."""
+        return {"checkpoint": getattr(self.inception, "checkpoint", type(self.inception).__name__)}
+
+
+def _enough(name: str, images: int) -> None:
+    if images < 2:
+        raise SemcompError(f"{name} of {images} images asked for, expected at least 2; measure more images")

@@ -1,0 +1,113 @@
+"""Pretrained networks as metrics use them: found on disk, frozen, in float32, and in no checkpoint."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.image_mean import ImageMean, as_decoded, check_pair
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class WeightFile(NamedTuple):
+    """A file of weights in torch.hub's directory, where the library that it belongs to looks for it.
+
+    Nothing is downloaded here: a machine without a network must say so at once, and of many processes each would.
+    """
+
+    name: str
+    url: str
+    """Where the file comes from."""
+    sha256: str
+    """First digits of its checksum."""
+    folder: str = "checkpoints"
+    """Of torch.hub's directory, `$TORCH_HOME/hub` or `~/.cache/torch/hub`."""
+
+    def find(self) -> Path:
+        """The file.
+
+        Raises:
+            SemcompError: it is not there, or its checksum is another.
+        """
+        path = Path(torch.hub.get_dir()) / self.folder / self.name
+        if not path.is_file():
+            raise SemcompError(f"{path}: no such weights; fetch {self.url} and put the file there")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found.startswith(self.sha256):
+            raise SemcompError(
+                f"{path}: SHA-256 {found[: len(self.sha256)]}... found, expected {self.sha256}...; the file is "
+                f"damaged, fetch {self.url} again"
+            )
+        return path
+
+
+@contextmanager
+def in_float32(network: Network, device: torch.device) -> Iterator[Network]:
+    """The network on this device, without gradients and in float32 whatever precision the codec runs in."""
+    with torch.inference_mode(False):  # weights moved in inference mode could never be trained or saved again
+        network.to(device)
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield network
+
+
+class NetworkMean(ImageMean):
+    """Mean over images of what a frozen network makes of each, on 8-bit values.
+
+    Subclasses load the network and write `judge`.
+
+    Args:
+        network: Put in eval mode and moved to the images' device; in no checkpoint.
+        checkpoint: Name of its weights.
+    """
+
+    smallest: ClassVar[int] = 1
+    """Pixels a side that the network needs."""
+
+    def __init__(self, network: nn.Module, checkpoint: str) -> None:
+        super().__init__()
+        self._networks = (network.eval(),)  # a tuple is not registered
+        self.checkpoint = checkpoint
+        self._sizes: set[tuple[int, int]] = set()
+
+    def judge(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Value of each pair of images (B, 3, H, W): float (B,)."""
+        raise NotImplementedError
+
+    def per_image(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """The value of each image.
+
+        Args:
+            reconstruction: float (B, 3, H, W), RGB, range [0, 1].
+            image: the original, the same.
+
+        Returns:
+            Float (B,).
+
+        Raises:
+            SemcompError: the shapes differ, or the images are too small.
+        """
+        check_pair(reconstruction, image)
+        height, width = image.shape[-2:]
+        if min(height, width) < self.smallest:
+            raise SemcompError(
+                f"images of {width}x{height} found, {type(self).__name__} needs at least {self.smallest} pixels a "
+                "side; leave it out of the metrics"
+            )
+        self._sizes.add((height, width))
+        with in_float32(self._networks[0], image.device) as network:
+            return self.judge(network, as_decoded(reconstruction), as_decoded(image))
+
+    def update(self, reconstruction: Tensor, image: Tensor) -> None:
+        """Count a batch, shaped as for `per_image`."""
+        self._add(self.per_image(reconstruction, image))
+
+    def provenance(self) -> dict[str, Any]:
+        """Name of the weights, and the sizes of the images that this process judged since it began."""
+        return {"checkpoint": self.checkpoint, "resolutions": [f"{w}x{h}" for h, w in sorted(self._sizes)]}
