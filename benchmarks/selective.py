@@ -4,7 +4,7 @@ r"""What SelectiveGAN keeps and what it makes up: everything, chosen classes, no
         --model weights/selective_gan --segmenter weights/pspnet --judge weights/deeplabv3plus \\
         --keep car,pedestrian,bicyclist --pictures selective.png
 
-Label maps come from the segmenter. The judge's IoU is against ground truth, inside the chosen region (by the segmenter's
+Label maps come from the segmenter. The judge's IoU is against ground truth, inside the chosen region (by its
 map) and outside it, and so is the PSNR; without labels in the data the table has rates alone.
 """
 

@@ -153,10 +153,13 @@ def _describe(path: Path, container: Container, size: int) -> dict[str, Any]:
 
 
 def _text(found: dict[str, Any]) -> str:
+    pictures = ("", "webp", "jpeg", "jpeg 2000", "avif", "jpeg xl")
     names = {
         "latent": ("uniform", "static", "context"),
         "labels": ("uniform", "mixed"),
         "heatmap": ("uniform", "mixed", "classes"),
+        "thumbnail": ("uniform", "static", *pictures),
+        "residual": ("", "", *pictures),
     }
     lines = [f"{found['file']}: {found['width']}x{found['height']}, model {found['model']}"]
     for name, part in found["parts"].items():
@@ -209,9 +212,7 @@ def _load(options: argparse.Namespace) -> "CodecModule":
 
 
 def _codec(model: "CodecModule", options: argparse.Namespace) -> "TrainedCodec":
-    from semcomp_pl.modules.codec import TrainedCodec
-
-    return TrainedCodec(model, options.tile, getattr(options, "max_pixels", MAX_PIXELS))
+    return model.make_codec(options.tile, getattr(options, "max_pixels", MAX_PIXELS))
 
 
 def _label_source(model: "CodecModule", options: argparse.Namespace) -> None:

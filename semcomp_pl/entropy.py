@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from semcomp_pl.atomic import write_file
 from semcomp_pl.coding.label_map import Prior, fit_prior
-from semcomp_pl.coding.latent import STATIC, count, normalise
+from semcomp_pl.coding.latent import STATIC, normalise
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
@@ -63,8 +63,7 @@ def fit_entropy(model: CodecModule, data: ImageDataModule, steps: int = STEPS, p
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         sent = _transmit(model.eval(), data, passes)
-        levels = model.quantizer.levels
-        static = normalise(count(sent.symbols, levels))
+        static = normalise(model.entropy.latent_coder().count(sent.symbols))
         context = _train(model, sent, steps) if model.entropy.kind == "context" else None
         prior = None if sent.labels is None else _fit_labels(model.num_classes, sent.labels)
     model.entropy.fill(static.astype(np.int32), context, prior)

@@ -10,7 +10,7 @@ import pytest
 from lightning import Trainer
 
 from semcomp_pl.modules.loading import load
-from tests.modules.conftest import CLASSES, GANS, HEIGHT, WIDTH, Lab, write_images
+from tests.modules.conftest import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def logged(run: Path) -> dict[str, float]:
     return [row for row in rows if row][-1]
 
 
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", ADVERSARIAL)
 def test_m1_two_processes_train_one_model_and_count_every_image_once(name: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()

@@ -74,11 +74,11 @@ class PillowCodec:
     def decompress(self, data: bytes) -> Tensor:
         """As `Codec.decompress`."""
         if self.downscale == 1:
-            return _to_tensor(self._open(data))
+            return _to_tensor(self.open(data))
         if len(data) < _SIZE.size:
             raise SemcompError(f"{len(data)} bytes found, expected {self.name}; the file is truncated")
         height, width = _SIZE.unpack_from(data)
-        picture = self._open(data[_SIZE.size :])
+        picture = self.open(data[_SIZE.size :])
         if 0 in (width, height) or picture.size != self._reduced(width, height):
             raise SemcompError(
                 f"a picture of {picture.width}x{picture.height} found under a header of {width}x{height}, "
@@ -93,12 +93,18 @@ class PillowCodec:
     def _reduced(self, width: int, height: int) -> tuple[int, int]:
         return max(1, round(width / self.downscale)), max(1, round(height / self.downscale))
 
-    def _open(self, data: bytes) -> Image.Image:
-        """The decoded picture, RGB."""
+    def open(self, data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
+        """The decoded picture, RGB.
+
+        Raises:
+            SemcompError: bytes of no such picture, or of one that is not (width, height) where that is given.
+        """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(io.BytesIO(data), formats=[self.format]) as picture:
+                    if size not in {None, picture.size}:
+                        raise OSError(f"of {picture.width}x{picture.height}, not {size}")
                     return picture.convert("RGB")
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise SemcompError(f"{self.format}: {error}; code the image in tiles") from None

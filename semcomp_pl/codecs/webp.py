@@ -13,3 +13,9 @@ class WebP(PillowCodec):
 
     format: ClassVar[str] = "WEBP"
     options: ClassVar[dict[str, Any]] = {"method": 6}
+
+
+class LosslessWebP(WebP):
+    """The same format without loss; `quality` is how long its search takes."""
+
+    options: ClassVar[dict[str, Any]] = {"method": 6, "lossless": True}

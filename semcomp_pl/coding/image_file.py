@@ -1,6 +1,6 @@
 """What a decoder must get out of a file, and the way from there to bytes and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ class Content(NamedTuple):
     """The label map sent beside them, on the latent grid or at the image's size; none for most models."""
     heatmap: Heatmap | None = None
     """The cells (rows, columns) whose symbols are sent; the others are `neutral`. None where all are."""
+    layers: tuple[Section, ...] = ()
+    """Sections that are chosen before the file is written."""
 
 
 class Rates(NamedTuple):
@@ -94,20 +96,9 @@ class ImageFile:
         Raises:
             FileError: not a file of the suite, another model's, damaged, or larger than allowed.
         """
-        container = parse(data)
-        if container.model != self.fingerprint[:3]:
-            raise FileError(
-                f"made with model {container.model.hex()}, this is {self.fingerprint[:3].hex()}; decode with that model"
-            )
-        refuse_large(container, max_pixels)
-        height, width = container.height, container.width
-        sections = {section.kind: section for section in container.sections}
-        expected = (
-            {Kind.LATENT} | ({Kind.LABELS} if self.labels else set()) | ({Kind.HEATMAP} if self.heatmap else set())
-        )
-        if sections.keys() | ({Kind.HEATMAP} & expected) != expected:
-            found, wanted = (", ".join(sorted(kind.name.lower() for kind in kinds)) for kinds in (sections, expected))
-            raise FileError(f"sections {found} found, expected {wanted} of this model; the file is damaged")
+        needed = {Kind.LATENT} if self.labels is None else {Kind.LATENT, Kind.LABELS}
+        optional = {Kind.HEATMAP} if self.heatmap is not None else set()
+        height, width, sections = self.open(data, max_pixels, needed, optional)
         rows, columns = self.grid(height, width)
         labels = heatmap = None
         if self.labels is not None:
@@ -119,6 +110,26 @@ class ImageFile:
         content = Content(height, width, symbols, labels, heatmap)
         verify(self.fingerprint, data, _plain(content))
         return content
+
+    def open(
+        self, data: bytes, max_pixels: int, required: Set[Kind], optional: Set[Kind] = frozenset()
+    ) -> tuple[int, int, dict[Kind, Section]]:
+        """Height and width of a file's image, and its sections, not decoded and not verified yet.
+
+        Raises:
+            FileError: as `read`.
+        """
+        container = parse(data)
+        if container.model != self.fingerprint[:3]:
+            raise FileError(
+                f"made with model {container.model.hex()}, this is {self.fingerprint[:3].hex()}; decode with that model"
+            )
+        refuse_large(container, max_pixels)
+        sections = {section.kind: section for section in container.sections}
+        if not required <= sections.keys() <= required | optional:
+            found, wanted = (", ".join(sorted(kind.name.lower() for kind in kinds)) for kinds in (sections, required))
+            raise FileError(f"sections {found} found, expected {wanted} of this model; the file is damaged")
+        return container.height, container.width, sections
 
     def rates(self, data: bytes, content: Content) -> Rates:
         """How long the file is, and how long it might be, in bits per pixel of the image."""

@@ -46,6 +46,10 @@ class LatentCoder:
             raise SemcompError(f"{levels} levels found, expected 2 to 256; a symbol is a byte")
         self.channels, self.levels, self.static, self.context = channels, levels, static, context
 
+    def count(self, symbols: NDArray[Any]) -> NDArray[np.int64]:
+        """Occurrences (C, L) in (N, C, H, W), from which `static` is normalised."""
+        return count(symbols, self.levels)
+
     def bound_bits(self, height: int, width: int, keep: Keep = None) -> float:
         """Bits without a model: C * H * W * log2 L, of the cells of `keep` alone where it names some."""
         return self.channels * (height * width if keep is None else int(keep.sum())) * math.log2(self.levels)

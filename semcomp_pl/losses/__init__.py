@@ -5,10 +5,11 @@ from semcomp_pl.losses.adversarial import (
     least_squares_discriminator,
     least_squares_generator,
 )
-from semcomp_pl.losses.distortion import mse_distortion, range_penalty
+from semcomp_pl.losses.distortion import absolute_distortion, mse_distortion, range_penalty, structural_dissimilarity
 from semcomp_pl.losses.semantic import semantic_cross_entropy, semantic_divergence, semantic_feature_distance
 
 __all__ = [
+    "absolute_distortion",
     "feature_matching",
     "least_squares_discriminator",
     "least_squares_generator",
@@ -17,4 +18,5 @@ __all__ = [
     "semantic_cross_entropy",
     "semantic_divergence",
     "semantic_feature_distance",
+    "structural_dissimilarity",
 ]

@@ -1,7 +1,9 @@
 """How far two images are apart pixel by pixel, and latents from what the quantiser can express."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 
 def mse_distortion(reconstruction: Tensor, image: Tensor) -> Tensor:
@@ -10,6 +12,22 @@ def mse_distortion(reconstruction: Tensor, image: Tensor) -> Tensor:
     Source: the distortion d of Agustsson et al., https://arxiv.org/abs/1804.02958.
     """
     return 4 * F.mse_loss(reconstruction.float(), image)
+
+
+def absolute_distortion(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """Mean absolute error of images scaled to [-1, 1]: twice that of (B, 3, H, W) in [0, 1]."""
+    return 2 * F.l1_loss(reconstruction.float(), image)
+
+
+def structural_dissimilarity(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """1 - SSIM of images (B, 3, H, W) in [0, 1], mean over the batch; sides of 6 or more.
+
+    Source: Wang et al., IEEE TIP 2004, https://doi.org/10.1109/TIP.2003.819861.
+    """
+    with torch.autocast(image.device.type, enabled=False):  # variances are differences of nearly equal numbers
+        ssim = structural_similarity_index_measure(reconstruction.float(), image.float(), data_range=1.0)
+    assert isinstance(ssim, Tensor)
+    return 1 - ssim
 
 
 def range_penalty(latent: Tensor, levels: int) -> Tensor:

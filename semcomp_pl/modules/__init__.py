@@ -2,6 +2,7 @@
 
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.modules.layered import LayeredCodec
 from semcomp_pl.modules.rate_distortion import RateDistortion
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.selective import SelectiveGAN
@@ -10,6 +11,7 @@ from semcomp_pl.modules.semantic_distortion import SemanticDistortionGAN
 
 __all__ = [
     "ConditionalGAN",
+    "LayeredCodec",
     "PlainGAN",
     "RateDistortion",
     "Segmentation",

@@ -7,13 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.latent_iou import LatentIoU
 from semcomp_pl.metrics.suite import Extra, MetricSuite, is_detail
 from semcomp_pl.modules.bundle import rounded
 from semcomp_pl.modules.checkpoint import start_from
-from semcomp_pl.modules.codec import TrainedCodec
+from semcomp_pl.modules.codec import TILE, TrainedCodec
 from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
 from semcomp_pl.modules.labels import majority, one_hot
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
@@ -114,11 +115,11 @@ class CodecModule(ScheduledModule):
     """Whether files may hold the symbols of some cells only, and then a heatmap of which."""
 
     def build_encoder(self, shape: TrunkShape) -> nn.Module:
-        """E of a trunk; called once, from the constructor."""
+        """E, which takes a normalised image and a one-hot label map or None to the latent."""
         return make_encoder(shape)
 
     def build_generator(self, shape: TrunkShape) -> nn.Module:
-        """G of a trunk; called once, from the constructor."""
+        """G, which takes a quantised latent and a one-hot label map or None to an image."""
         return make_generator(shape)
 
     def side_channels(self) -> int:
@@ -201,8 +202,12 @@ class CodecModule(ScheduledModule):
     def codec(self) -> TrainedCodec:
         """The codec of the weights and tables as they are now, kept until the model is trained or loaded again."""
         if self._codec is None:
-            self._codec = TrainedCodec(self)
+            self._codec = self.make_codec()
         return self._codec
+
+    def make_codec(self, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> TrainedCodec:
+        """A new codec of the weights and tables as they are now; arguments as of `TrainedCodec`."""
+        return TrainedCodec(self, tile, max_pixels)
 
     def as_exported(self) -> "CodecModule":
         """Another model of the same numbers, with the weights that come back from an export of this one."""

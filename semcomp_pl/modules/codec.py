@@ -1,7 +1,7 @@
 """A trained model as a codec: images to the bytes of files and back."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -34,19 +34,15 @@ class TrainedCodec:
         max_pixels: Files of larger images are refused.
     """
 
+    file_type: ClassVar[Callable[..., ImageFile]] = ImageFile
+
     def __init__(self, model: "CodecModule", tile: int = TILE, max_pixels: int = MAX_PIXELS) -> None:
         self.name, self.tile, self.max_pixels = type(model).__name__, tile, max_pixels
         self.fingerprint = fingerprint(Saved(self.name, dict(model.hparams), model.state_dict()))
         self.model = model = model.as_exported()
-        self.file = ImageFile(
-            self.fingerprint,
-            model.entropy.latent_coder(),
-            model.entropy.label_coder(),
-            model.grid,
-            model.full_labels,
-            self._reduce,
-            self._present if model.selects else None,
-        )
+        coders = model.entropy.latent_coder(), model.entropy.label_coder()
+        present = self._present if model.selects else None
+        self.file = self.file_type(self.fingerprint, *coders, model.grid, model.full_labels, self._reduce, present)
 
     def compress(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> bytes:
         """As `Codec.compress`; `label` is the label map (H, W) of models that send one, `keep` the region to send.
@@ -69,7 +65,7 @@ class TrainedCodec:
 
     def compress_batch(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[bytes]:
         """The files of images (B, 3, H, W), given label maps and regions (B, H, W) as for `analyse`."""
-        return [self.file.write(content) for content in self.analyse(image, label, keep)]
+        return [self.file.write(content) for content in self.contents(image, label, keep)]
 
     def decompress_batch(self, files: Sequence[bytes]) -> list[Tensor]:
         """The images of files, each (3, H, W), those of one size through the networks together."""
@@ -84,7 +80,7 @@ class TrainedCodec:
         self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None
     ) -> tuple[Tensor, list[Rates]]:
         """Files of images (B, 3, H, W), what is decoded from them, and the rates of each."""
-        contents = self.analyse(image, label, keep)
+        contents = self.contents(image, label, keep)
         files = [self.file.write(content) for content in contents]
         rates = [self.file.rates(data, content) for data, content in zip(files, contents, strict=True)]
         return torch.stack(self.decompress_batch(files)).to(image.device), rates
@@ -95,6 +91,10 @@ class TrainedCodec:
         symbols = [[content.symbols for content in self.analyse(x, label)] for x in (reconstruction, image)]
         first, second = (torch.from_numpy(np.stack(values)).to(image.device).long() for values in symbols)
         return first, second
+
+    def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
+        """What the files of images hold: what the networks see, unless a codec has more to choose."""
+        return self.analyse(image, label, keep)
 
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
@@ -178,6 +178,4 @@ class TrainedCodec:
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     _Network = Callable[..., Tensor]

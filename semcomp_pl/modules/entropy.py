@@ -1,6 +1,6 @@
 """The integers that a model's files are coded with, kept in its checkpoint."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from semcomp_pl.coding.context import ContextModel, layers
 from semcomp_pl.coding.label_map import LabelCoder, Prior, no_prior
 from semcomp_pl.coding.latent import LatentCoder
+from semcomp_pl.coding.thumbnail import ThumbnailCoder
 from semcomp_pl.nets.context import Frozen
 
 EntropyModel = Literal["context", "static"]
@@ -27,6 +28,7 @@ class EntropyTables(nn.Module):
 
     fitted: Tensor
     static: Tensor
+    coder_type: ClassVar[type[LatentCoder]] = LatentCoder
 
     def __init__(self, channels: int, levels: int, classes: int, kind: EntropyModel) -> None:
         super().__init__()
@@ -57,19 +59,25 @@ class EntropyTables(nn.Module):
     def latent_coder(self) -> LatentCoder:
         """The coder of the symbols; uniform until the tables are filled."""
         if not self.fitted:
-            return LatentCoder(self.channels, self.levels)
+            return self.coder_type(self.channels, self.levels)
         static = _array(self.static).astype(np.int64)
         if self.kind == "static":
-            return LatentCoder(self.channels, self.levels, static)
+            return self.coder_type(self.channels, self.levels, static)
         network = [_array(self.get_buffer(name)) for name in Frozen._fields]
         context = ContextModel(self.channels, self.levels, self.classes, static, *network)
-        return LatentCoder(self.channels, self.levels, static, context)
+        return self.coder_type(self.channels, self.levels, static, context)
 
     def label_coder(self) -> LabelCoder | None:
         """The coder of the label maps, where the files carry one; it adapts even before a prior is fitted."""
         if not self.classes:
             return None
         return LabelCoder(self.classes, Prior(*(_array(self.get_buffer(f"label_{name}")) for name in Prior._fields)))
+
+
+class ThumbnailTables(EntropyTables):
+    """Those of a codec whose symbols are the pixels of a small picture."""
+
+    coder_type = ThumbnailCoder
 
 
 def _array(values: Tensor) -> NDArray[Any]:

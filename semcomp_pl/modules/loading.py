@@ -8,6 +8,7 @@ from semcomp_pl.modules.bundle import Saved
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.modules.layered import LayeredCodec
 from semcomp_pl.modules.rate_distortion import RateDistortion
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.selective import SelectiveGAN
@@ -22,6 +23,7 @@ MODELS: tuple[type[Model], ...] = (
     ConditionalGAN,
     SelectiveGAN,
     SemanticDistortionGAN,
+    LayeredCodec,
     Segmentation,
 )
 

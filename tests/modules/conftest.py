@@ -21,7 +21,8 @@ from semcomp_pl.types import Batch
 CLASSES = ["sky", "wall", "road", "car"]
 CONFIGS = {file.stem: file for file in sorted((configs_root() / "model").glob("*.yaml"))}
 GANS = [name for name in CONFIGS if name.endswith("_gan")]
-CODECS = ["rate_distortion", *GANS]
+ADVERSARIAL = [*GANS, "layered_codec"]
+CODECS = ["rate_distortion", *ADVERSARIAL]
 TINY = {"filters": 8, "blocks": 1}
 HEIGHT, WIDTH = 32, 64
 
@@ -48,7 +49,7 @@ class Lab:
         module, _, kind = config["class_path"].rpartition(".")
         tiny: dict[str, Any] = {"num_classes": len(CLASSES)}
         tiny |= TINY if name in CODECS else {}
-        tiny |= {"discriminator_filters": 4} if name in GANS else {}
+        tiny |= {"discriminator_filters": 4} if name in ADVERSARIAL else {}
         tiny |= {"segmenter": self.segmenter} if name == "semantic_distortion_gan" else {}
         seed_everything(0, verbose=False)
         return getattr(import_module(module), kind)(**{**config["init_args"], **tiny, **options})

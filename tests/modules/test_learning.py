@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.learning import Schedule, schedule_factor
-from tests.modules.conftest import CONFIGS, GANS, Lab
+from tests.modules.conftest import ADVERSARIAL, CONFIGS, Lab
 
 GRID = [i / 1000 for i in range(1001)]
 
@@ -89,7 +89,7 @@ def test_each_optimiser_is_clipped_by_its_own_norm(lab: Lab, name: str) -> None:
     free, clipped = Norms(), Norms()
     lab.fit(lab.model(name, gradient_clip=0.0), 1, [free], limit_val_batches=0)
     lab.fit(lab.model(name, gradient_clip=1e-3), 1, [clipped], limit_val_batches=0)
-    assert len(clipped.found) == len(free.found) == 1 + (name in GANS)
+    assert len(clipped.found) == len(free.found) == 1 + (name in ADVERSARIAL)
     assert min(min(norms) for norms in free.found.values()) > 2e-3
     for norms in clipped.found.values():
         assert norms == pytest.approx([1e-3] * 2, rel=1e-3)
