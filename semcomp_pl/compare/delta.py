@@ -112,12 +112,13 @@ def _average(x: tuple[Array, Array], y: tuple[Array, Array], convert: Callable[[
     ax, ay, bx, by = (array[usable] for array in draws)
     low, high = low[usable], high[usable]
     gaps = (integral(bx, by, low, high) - integral(ax, ay, low, high)) / (high - low)
-    return Estimate(value, *(interval(convert(gaps)) or (None, None)))
+    return Estimate(value, *(interval(value, convert(gaps)) or (None, None)))
 
 
 def _rises(x: Array) -> NDArray[np.bool_]:
     """Whether each row of (D, n) rises strictly; rows with NaN do not."""
-    return np.diff(x, axis=1).min(axis=1) > 0
+    rising: NDArray[np.bool_] = np.all(np.diff(x, axis=1) > 0, axis=1)
+    return rising
 
 
 def integral(x: Array, y: Array, low: Array, high: Array) -> Array:
