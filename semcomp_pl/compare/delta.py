@@ -1,7 +1,7 @@
 """Bjontegaard's average distances between two rate-distortion curves, with intervals from resampled curves.
 
 Values come from the package `bjontegaard`; monotone cubic interpolation (PCHIP), as JVET's common test conditions.
-The intervals need the same integral of ten thousand curves, which `_integral` computes at once.
+The intervals need the same integral of ten thousand curves, which `integral` computes at once.
 Source: Bjontegaard, VCEG-M33, 2001; JVET-T2010; Herglotz et al., arXiv 2304.12852.
 """
 
@@ -66,7 +66,7 @@ def swap(delta: Bjontegaard) -> Bjontegaard:
 
 def negative(difference: Estimate) -> Estimate:
     """The difference seen from the other side."""
-    return _mirror(difference, lambda value: -value)
+    return _mirror(difference, lambda value: 0.0 - value)
 
 
 def _mirror(estimate: Estimate, falling: Callable[[float], float]) -> Estimate:

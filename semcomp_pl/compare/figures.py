@@ -46,7 +46,8 @@ def curves(summary: Summary, metric: str, *, log: bool = True) -> Figure:
     rates = []
     for codec in summary.codecs:
         points = [(one.bpp, one.metrics[metric]) for one in summary.curve(codec) if one.bpp and metric in one.metrics]
-        _draw(axes, points, codec, summary.codecs)
+        if points:
+            _draw(axes, points, codec, summary.codecs)
         rates += [rate.value for rate, _ in points]
     if summary.ceiling and metric in summary.ceiling.metrics and has_ceiling(metric):
         ceiling = summary.ceiling.metrics[metric]

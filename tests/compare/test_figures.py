@@ -28,6 +28,19 @@ def test_colour_and_marker_tell_codecs_apart() -> None:
     assert len({colour(codec, codecs) for codec in codecs[:6]}) == 6
 
 
+def test_labels_fit_their_axis(summary: Summary) -> None:
+    for metric in summary.metrics:
+        figure = curves(summary, metric)
+        figure.draw_without_rendering()
+        label = figure.axes[0].yaxis.label.get_window_extent()
+        assert 0 <= label.y0 < label.y1 <= figure.bbox.height, metric
+
+
+def test_a_codec_without_the_metric_is_not_in_the_legend(summary: Summary) -> None:
+    (axes,) = curves(summary, "latent_iou").axes
+    assert [one.get_label() for one in axes.containers] == summary.codecs[:4]
+
+
 @pytest.mark.parametrize("log", [True, False])
 def test_curves_show_every_point_with_its_interval(summary: Summary, log: bool) -> None:
     (axes,) = curves(summary, "psnr", log=log).axes
