@@ -1,7 +1,7 @@
 """Bjontegaard's average distances between two rate-distortion curves, with intervals from resampled curves.
 
 Values come from the package `bjontegaard`; monotone cubic interpolation (PCHIP), as JVET's common test conditions.
-The intervals need the same integral of ten thousand curves, which `_integral` computes at once.
+The intervals need the same integral of ten thousand curves, which `integral` computes at once.
 Source: Bjontegaard, VCEG-M33, 2001; JVET-T2010; Herglotz et al., arXiv 2304.12852.
 """
 
@@ -66,7 +66,7 @@ def swap(delta: Bjontegaard) -> Bjontegaard:
 
 def negative(difference: Estimate) -> Estimate:
     """The difference seen from the other side."""
-    return _mirror(difference, lambda value: -value)
+    return _mirror(difference, lambda value: 0.0 - value)
 
 
 def _mirror(estimate: Estimate, falling: Callable[[float], float]) -> Estimate:
@@ -112,12 +112,13 @@ def _average(x: tuple[Array, Array], y: tuple[Array, Array], convert: Callable[[
     ax, ay, bx, by = (array[usable] for array in draws)
     low, high = low[usable], high[usable]
     gaps = (integral(bx, by, low, high) - integral(ax, ay, low, high)) / (high - low)
-    return Estimate(value, *(interval(convert(gaps)) or (None, None)))
+    return Estimate(value, *(interval(value, convert(gaps)) or (None, None)))
 
 
 def _rises(x: Array) -> NDArray[np.bool_]:
     """Whether each row of (D, n) rises strictly; rows with NaN do not."""
-    return np.diff(x, axis=1).min(axis=1) > 0
+    rising: NDArray[np.bool_] = np.all(np.diff(x, axis=1) > 0, axis=1)
+    return rising
 
 
 def integral(x: Array, y: Array, low: Array, high: Array) -> Array:

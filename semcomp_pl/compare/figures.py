@@ -4,6 +4,7 @@ A codec has the same colour and marker in every figure, from its place among all
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -45,7 +46,8 @@ def curves(summary: Summary, metric: str, *, log: bool = True) -> Figure:
     rates = []
     for codec in summary.codecs:
         points = [(one.bpp, one.metrics[metric]) for one in summary.curve(codec) if one.bpp and metric in one.metrics]
-        _draw(axes, points, codec, summary.codecs)
+        if points:
+            _draw(axes, points, codec, summary.codecs)
         rates += [rate.value for rate, _ in points]
     if summary.ceiling and metric in summary.ceiling.metrics and has_ceiling(metric):
         ceiling = summary.ceiling.metrics[metric]
@@ -54,6 +56,7 @@ def curves(summary: Summary, metric: str, *, log: bool = True) -> Figure:
             axes.axhspan(ceiling.low, ceiling.high, color="black", alpha=0.07, linewidth=0)
     axes.set_xlabel("Rate of the files (bits per pixel, mean over images)")
     axes.set_ylabel(_label(metric))
+    axes.set_title(f"Bars: {summary.level:.0%} intervals over {len(summary.images)} images", loc="left", fontsize=9)
     _rate_axis(axes, rates, log)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -118,13 +121,8 @@ def write_figures(summary: Summary, directory: Path) -> list[str]:
     # a fixed salt and no date: the same numbers give the same file
     with matplotlib.rc_context({"svg.hashsalt": "semcomp"}):
         for name, figure in figures.items():
-            for suffix, metadata in (("svg", {"Date": None}), ("png", {})):
-                write_file(
-                    directory / f"{name}.{suffix}",
-                    lambda file, figure=figure, suffix=suffix, metadata=metadata: figure.savefig(
-                        file, format=suffix, metadata=metadata
-                    ),
-                )
+            write_file(directory / f"{name}.svg", partial(figure.savefig, format="svg", metadata={"Date": None}))
+            write_file(directory / f"{name}.png", partial(figure.savefig, format="png"))
     return list(figures)
 
 
@@ -151,6 +149,7 @@ def _draw(
         linestyle=LINES[place // len(COLOURS) % len(LINES)],
         markersize=5.5,
         linewidth=1.6,
+        ecolor=(colour(codec, codecs), 0.6),
         elinewidth=0.8,
         capsize=1.5,
     )

@@ -20,6 +20,7 @@ class Description(NamedTuple):
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
+# "to the original's reading": the judge's label map of the original stands for the truth
 _KNOWN = {
     "bpp": Description("Rate", "bpp", None, 3),
     "psnr": Description("PSNR", "dB", True, 2),
@@ -31,9 +32,9 @@ _KNOWN = {
     "kid": Description("KID", "", False, 4),
     "musiq": Description("MUSIQ", "", True, 2),
     "accuracy": Description("Pixel accuracy", "", True, 3),
-    "accuracy_self": Description("Pixel accuracy against the judge's reading of the original", "", True, 3),
+    "accuracy_self": Description("Pixel accuracy to the original's reading", "", True, 3),
     "miou": Description("mIoU", "", True, 3),
-    "miou_self": Description("mIoU against the judge's reading of the original", "", True, 3),
+    "miou_self": Description("mIoU to the original's reading", "", True, 3),
     "miou_ratio": Description("mIoU / ceiling", "", True, 3),
     "latent_iou": Description("Latent IoU", "", None, 3),
 }

@@ -114,7 +114,7 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
                     f"{rows['codec'][0]}, expected {k * k} for the {k} classes of the provenance; "
                     "give all rows the confusion of one judge, and its class names as provenance 'classes'"
                 )
-            counts = np.array(rows[name].drop_nulls().to_list(), np.float64).reshape(-1, k, k)
+            counts = np.array(rows[name].drop_nulls().to_list(), np.int64).reshape(-1, k, k)
             sample[iou] = np.full((len(setting.images), 2, k), np.nan)
             sample[iou][places[judged]] = hits_and_unions(counts)
     return sample
@@ -126,7 +126,7 @@ def _estimates(values: Mapping[str, Array], sample: Sample) -> dict[str, Estimat
     for name, draws in values.items():
         if np.isfinite(draws[0]):
             source = sample[name if name in sample else "miou"].reshape(len(sample["bpp"]), -1)[:, 0]
-            ends = interval(draws[1:]) if np.count_nonzero(~np.isnan(source)) > 1 else None
+            ends = interval(draws[0], draws[1:]) if np.count_nonzero(~np.isnan(source)) > 1 else None
             estimates[name] = Estimate(float(draws[0]), *(ends or (None, None)))
     return estimates
 

@@ -89,17 +89,26 @@ def check(rows: pl.DataFrame) -> pl.DataFrame:
     """The same table, where it is as this module says.
 
     Raises:
-        SemcompError: a column is missing or of another type, a kind is unknown, or a pair stands there twice.
+        SemcompError: a column is missing or of another type, a kind is unknown, a rate is not that of the bytes, or a
+            pair stands there twice.
     """
-    for name, expected in FIXED.items():
-        found = rows.schema.get(name)
-        if found != expected:
+    for name in dict.fromkeys([*FIXED, *rows.columns]):
+        if rows.schema.get(name) != _type(name):
             raise SemcompError(
-                f"column {name} of type {found} found, expected {expected}; make the table with rows.table"
+                f"column {name} of type {rows.schema.get(name)} found, expected {_type(name)}; "
+                "make the table with rows.table"
             )
     unknown = set(rows["kind"].unique()) - set(get_args(Kind))
     if unknown:
         raise SemcompError(f"kinds {sorted(map(str, unknown))} found, expected one of {get_args(Kind)} in each row")
+    rate = 8 * pl.col("bytes") / (pl.col("height") * pl.col("width"))
+    wrong = rows.filter(pl.col("error").is_null(), ((pl.col("bpp") - rate).abs() < 1e-9).fill_null(False).not_())
+    if len(wrong):
+        one = wrong.row(0, named=True)
+        raise SemcompError(
+            f"{one['bpp']} bpp of {one['bytes']} bytes found at codec {one['codec']}, image {one['image']} of "
+            f"{one['height']}x{one['width']}, expected 8 * bytes / pixels; count the whole file, or say the error"
+        )
     pairs = rows.select("codec", "point", "image")
     if pairs.is_duplicated().any():
         twice = pairs.filter(pairs.is_duplicated()).row(0)

@@ -13,12 +13,12 @@ from semcomp_pl.compare.rows import Kind
 TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)
 """Bits per pixel at which codecs are compared."""
 Standing = Literal["best", "tied", "behind"]
-"""Tied: the interval of the paired difference to the best includes 0."""
+"""Tied: the interval of the paired difference to the best includes 0; not corrected for the number of comparisons."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A finite value with its 95 % bootstrap interval over images; no interval where there is no per-image value."""
+    """A finite value with its 95 % bootstrap interval over images; none where there is no per-image value."""
 
     value: float
     low: float | None = None
