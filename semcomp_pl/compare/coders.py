@@ -95,7 +95,8 @@ class ReferenceCoder:
         self.format: type[PillowCodec] = getattr(codecs, given.format)
         self.format(50)  # raises where a plug-in is missing
         self.fixed = {self.format(q, d).name.partition("_")[2]: (q, d) for d, q in given.points}
-        self.points = {f"{target:g} bpp": target for target in given.targets} | dict.fromkeys(self.fixed)
+        searched = {f"{target:g} bpp": target for target in given.targets}
+        self.points: Mapping[str, float | None] = {**searched, **dict.fromkeys(self.fixed)}
         self._image: Tensor | None = None
         self._files: dict[tuple[int, float], bytes] = {}
 
@@ -161,7 +162,8 @@ class ModelCoder:
     def __init__(self, given: ModelCodec, segmenter: str | None, device: str) -> None:
         assert given.codec is not None
         assert given.point is not None
-        self.codec, self.points = given.codec, {given.point: None}
+        self.codec = given.codec
+        self.points: Mapping[str, float | None] = {given.point: None}
         self.true_labels, self.keep = given.labels == "true", given.keep
         model = load_codec(given.model).to(device)
         if isinstance(model, ConditionalGAN) and not self.true_labels:

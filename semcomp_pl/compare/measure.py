@@ -12,6 +12,7 @@ from torch import Tensor
 from semcomp_pl.compare.coders import Coder, ModelCoder, Pixels, ReferenceCoder
 from semcomp_pl.compare.config import Metric, ModelCodec, Reference
 from semcomp_pl.compare.pictures import save_map, save_picture
+from semcomp_pl.compare.rows import FIXED
 from semcomp_pl.data.cache import Store
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
@@ -99,7 +100,7 @@ class Measurer:
             original = self._read(image) if wanted else None
         for coder, point in wanted:
             row: Row = {"codec": coder.codec, "point": point, "kind": coder.kind, "target": coder.points[point]}
-            row |= {"image": name, "height": image.shape[-2], "width": image.shape[-1], "error": None}
+            row = dict.fromkeys(FIXED) | row | {"image": name, "height": image.shape[-2], "width": image.shape[-1]}
             try:
                 row |= self._measure(coder, point, name, image, label, original)
             except Exception as error:  # whatever one pair dies of, the others are still wanted
@@ -113,13 +114,13 @@ class Measurer:
         with self._working():
             data = coder.encoder(point, image, label)()
             reconstruction = as_decoded(coder.decode(point, data).to(image.device))
-            found = {"bytes": len(data), "bpp": 8 * len(data) / (image.shape[-2] * image.shape[-1])}
+            found: Row = {"bytes": len(data), "bpp": 8 * len(data) / (image.shape[-2] * image.shape[-1])}
             found |= {f"bytes_{section}": size for section, size in coder.sections(data).items()}
             found |= self._quality(reconstruction[None], image[None])
             seen = self._read(reconstruction)
             found |= self._semantics(seen, original, label)
             if "latent_iou" in self.plan.metrics:
-                found |= {"latent_iou": coder.latent_iou(image, reconstruction, label)}
+                found["latent_iou"] = coder.latent_iou(image, reconstruction, label)
         if name in self.plan.pictured:
             save_picture(self.plan.directory, name, coder.codec, point, reconstruction)
             if seen is not None:

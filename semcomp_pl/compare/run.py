@@ -98,9 +98,9 @@ def compare(
         _time(plan, settings.timed_images)
         summary = render(directory)
         if logger is None and settings.wandb.project is not None:
-            name = settings.wandb.name or directory.resolve().name
-            options = {"project": settings.wandb.project, "entity": settings.wandb.entity}
-            logger = WandbLogger(name=name, save_dir=str(directory), **options)
+            given = settings.wandb
+            name = given.name or directory.resolve().name
+            logger = WandbLogger(name=name, save_dir=str(directory), project=given.project, entity=given.entity)
         if logger is not None:
             track(summary, directory, logger)
     failed = parts.faults(parts.collect(directory).rows)
