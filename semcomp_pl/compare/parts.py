@@ -97,6 +97,9 @@ def collect(directory: Path) -> Results:
     rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(_PAIR, keep="first")
     order = {name: pl.Enum(list(dict.fromkeys(provenance[name]))) for name in ("codecs", "images")}
     rows = rows.sort(pl.col("codec").cast(order["codecs"]), "target", "point", pl.col("image").cast(order["images"]))
+    others = [name for name in rows.columns if name not in FIXED]
+    others.sort(key=lambda name: (not name.startswith(SECTION), name))  # whatever part came first
+    rows = rows.select(*(name for name in FIXED if name not in _TIMES), *others)
     results = Results(merge([rows.join(times(directory), on=_PAIR, how="left")]), provenance)
     write_results(results, directory / "results.parquet")
     return results
