@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,8 +150,7 @@ class ModelCoder:
     """A trained model, loaded twice.
 
     Args:
-        given: as configured, its names settled.
-        segmenter: Checkpoint for models that send label maps.
+        given: as `settle` leaves it.
         device: of both.
 
     Raises:
@@ -159,7 +159,7 @@ class ModelCoder:
 
     kind: Kind = "model"
 
-    def __init__(self, given: ModelCodec, segmenter: str | None, device: str) -> None:
+    def __init__(self, given: ModelCodec, device: str) -> None:
         assert given.codec is not None
         assert given.point is not None
         self.codec = given.codec
@@ -167,8 +167,8 @@ class ModelCoder:
         self.true_labels, self.keep = given.labels == "true", given.keep
         model = load_codec(given.model).to(device)
         if isinstance(model, ConditionalGAN) and not self.true_labels:
-            assert segmenter is not None
-            model.use_segmenter(str(find_model(segmenter)))
+            assert given.segmenter is not None
+            model.use_segmenter(str(find_model(given.segmenter)))
         self.sender = model.make_codec()
         self.receiver = load_codec(given.model).to(device).make_codec()
 
@@ -227,22 +227,21 @@ def settle(
     Args:
         given: as configured.
         judge: Checkpoint of the judge.
-        segmenter: Checkpoint for models that send label maps.
+        segmenter: Checkpoint for models that send label maps and name none of their own.
         classes: K of the data; 0 without labels.
 
     Raises:
         SemcompError: a model that the judge may not judge, or that cannot have the label maps it needs.
     """
-    eyes = {name: _fingerprint(path) for name, path in (("judge", judge), ("segmenter", segmenter))}
     models = [load_codec(one.model) for one in given]
-    for one, model in zip(given, models, strict=True):
-        _check_labels(one, model, segmenter, classes)
-        _refuse_rivals(one, model, judge, eyes["judge"], eyes["segmenter"])
-    named = [_named(one, model) for one, model in zip(given, models, strict=True)]
+    named = [_named(one, model, segmenter) for one, model in zip(given, models, strict=True)]
+    for one, model in zip(named, models, strict=True):
+        _check_labels(one, model, classes)
+        _refuse_rivals(one, model, judge)
     count = Counter((one.codec, one.point) for one in named)
     for place, one in enumerate(named):
         if count[one.codec, one.point] > 1 and given[place].codec is None:
-            named[place] = _renamed(one, f"{one.codec} ({_label(one.model)})")
+            named[place] = replace(one, codec=f"{one.codec} ({_label(one.model)})")
     twice = [pair for pair, n in Counter((one.codec, one.point) for one in named).items() if n > 1]
     if twice:
         raise SemcompError(
@@ -254,16 +253,14 @@ def settle(
     return named, prints
 
 
-def _named(one: ModelCodec, model: CodecModule) -> ModelCodec:
+def _named(one: ModelCodec, model: CodecModule, segmenter: str | None) -> ModelCodec:
     codec = one.codec or type(model).__name__
-    if isinstance(model, ConditionalGAN) and one.labels == "true" and "(oracle)" not in codec:
+    sends_labels = isinstance(model, ConditionalGAN)
+    if sends_labels and one.labels == "true" and "(oracle)" not in codec:
         codec += " (oracle)"
     point = one.point or f"d{model.downsamplings}C{model.channels}L{model.quantizer.levels}"
-    return ModelCodec(one.model, codec, point, one.labels, one.keep)
-
-
-def _renamed(one: ModelCodec, codec: str) -> ModelCodec:
-    return ModelCodec(one.model, codec, one.point, one.labels, one.keep)
+    segmenter = one.segmenter or segmenter if sends_labels and one.labels == "segmenter" else None
+    return replace(one, codec=codec, point=point, segmenter=segmenter)
 
 
 def _label(given: str) -> str:
@@ -272,37 +269,41 @@ def _label(given: str) -> str:
     return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem
 
 
-def _fingerprint(path: str | None) -> bytes | None:
-    return None if path is None else Segmentation.from_file(str(find_model(path))).fingerprint()
-
-
-def _check_labels(one: ModelCodec, model: CodecModule, segmenter: str | None, classes: int) -> None:
+def _check_labels(one: ModelCodec, model: CodecModule, classes: int) -> None:
     if one.keep is not None and not isinstance(model, SelectiveGAN):
         raise SemcompError(f"{one.model}: {type(model).__name__} sends everything, but classes to keep were given")
     if not isinstance(model, ConditionalGAN):
         return
     if one.labels == "segmenter":
-        if segmenter is None:
+        if one.segmenter is None:
             raise SemcompError(
                 f"{one.model}: {type(model).__name__} sends a label map; name a --segmenter that makes it, or say "
                 "`labels: true` for the row of an oracle"
             )
-        model.use_segmenter(str(find_model(segmenter)))
+        model.use_segmenter(str(find_model(one.segmenter)))
     elif classes != model.num_classes:
         raise SemcompError(
             f"{one.model}: a model of {model.num_classes} classes found, the data have {classes}; choose its own data"
         )
 
 
-def _refuse_rivals(
-    one: ModelCodec, model: CodecModule, judge: str | None, mark: bytes | None, segmenter: bytes | None
-) -> None:
+def _refuse_rivals(one: ModelCodec, model: CodecModule, judge: str | None) -> None:
     """The judge may neither have been part of a model's training nor make its label maps."""
+    if judge is None:
+        return
     if isinstance(model, ConditionalGAN):
-        model.segmenter_path = None  # of its training run; here the comparison's own is used
-        rivals = [segmenter] if one.labels == "segmenter" else []
+        # `model.rivals` reads the one that validation had in training; here it is the comparison's
+        rivals, part = [segmenter_of(path).fingerprint() for path in [one.segmenter] if path], "makes the label maps"
     else:
-        rivals = [*model.rivals()]
-    if mark is not None and mark in rivals:
-        part = "makes the label maps" if isinstance(model, ConditionalGAN) else "was part of the training"
+        rivals, part = model.rivals(), "was part of the training"
+    if segmenter_of(judge).fingerprint() in rivals:
         raise SemcompError(f"{judge}: this segmenter {part} of {one.model} and may not judge it; name another --judge")
+
+
+def segmenter_of(given: str) -> Segmentation:
+    """The segmenter of a name or path, frozen.
+
+    Raises:
+        SemcompError: there is none.
+    """
+    return Segmentation.from_file(str(find_model(given)))

@@ -28,6 +28,7 @@ class ModelCodec:
         point: Operating point; its downsamplings, channels and levels if not given, such as `d4C8L5`.
         labels: Where the label map of models that send one comes from: the comparison's segmenter, or the true labels,
             which makes the row an oracle's.
+        segmenter: That makes them, where this model needs another one than the comparison's.
         keep: Classes whose symbols are sent, of a model that chooses; everything if not given.
     """
 
@@ -35,6 +36,7 @@ class ModelCodec:
     codec: str | None = None
     point: str | None = None
     labels: Literal["segmenter", "true"] = "segmenter"
+    segmenter: str | None = None
     keep: list[str] | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from semcomp_pl.compare.coders import Coder, ModelCoder, Pixels, ReferenceCoder
+from semcomp_pl.compare.coders import Coder, ModelCoder, Pixels, ReferenceCoder, segmenter_of
 from semcomp_pl.compare.config import Metric, ModelCodec, Reference
 from semcomp_pl.compare.pictures import save_map, save_picture
 from semcomp_pl.compare.rows import FIXED
@@ -22,8 +22,6 @@ from semcomp_pl.metrics.ms_ssim import ms_ssim, ms_ssim_key
 from semcomp_pl.metrics.network import NetworkMean
 from semcomp_pl.metrics.psnr import psnr
 from semcomp_pl.metrics.suite import MetricSuite
-from semcomp_pl.modules.segmentation import Segmentation
-from semcomp_pl.paths import find_model
 
 Pair = tuple[str, str, str]
 """Codec, point, image."""
@@ -44,7 +42,6 @@ class Plan:
     models: Sequence[ModelCodec]
     references: Sequence[Reference]
     judge: str | None
-    segmenter: str | None
     metrics: Sequence[Metric]
     device: str
 
@@ -57,7 +54,7 @@ class Plan:
         if place == 0:
             return cast(Coder, Pixels())
         if place <= len(self.models):
-            return ModelCoder(self.models[place - 1], self.segmenter, self.device)
+            return ModelCoder(self.models[place - 1], self.device)
         return ReferenceCoder(self.references[place - 1 - len(self.models)])
 
     def points_of(self, place: int) -> list[tuple[str, str]]:
@@ -84,8 +81,7 @@ class Measurer:
         self.plan, self.busy = plan, 0.0
         self.data = ImageDataset(plan.store)
         self.coders = [plan.coder(place) for place in range(plan.makers())]
-        path = None if plan.judge is None else str(find_model(plan.judge))
-        self.judge = None if path is None else Segmentation.from_file(path).to(plan.device)
+        self.judge = None if plan.judge is None else segmenter_of(plan.judge).to(plan.device)
         self.extra = MetricSuite(extra=[name for name in plan.metrics if name != "latent_iou"]).extra
 
     def rows(self, index: int, done: Set[Pair] = frozenset()) -> Iterator[Row]:

@@ -26,7 +26,7 @@ from rich.text import Text
 
 from semcomp_pl import __version__
 from semcomp_pl.compare import parts
-from semcomp_pl.compare.coders import settle
+from semcomp_pl.compare.coders import segmenter_of, settle
 from semcomp_pl.compare.config import Settings, parse
 from semcomp_pl.compare.figures import write_figures
 from semcomp_pl.compare.measure import Measurer, Pair, Plan, available
@@ -37,8 +37,6 @@ from semcomp_pl.compare.tracking import track
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.cache import Store
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.segmentation import Segmentation
-from semcomp_pl.paths import find_model
 
 
 class Share(NamedTuple):
@@ -144,7 +142,7 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
     """
     store = data.store(settings.split)
     names = store.names[: settings.images]
-    judge = None if settings.judge is None else Segmentation.from_file(str(find_model(settings.judge)))
+    judge = None if settings.judge is None else segmenter_of(settings.judge)
     if judge is not None and data.num_classes not in {0, judge.num_classes}:
         raise SemcompError(
             f"{settings.judge}: a judge of {judge.num_classes} classes found, the data have {data.num_classes}; "
@@ -161,13 +159,12 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
         models=models,
         references=settings.references,
         judge=settings.judge,
-        segmenter=settings.segmenter,
         metrics=metrics,
         device=device,
     )
     classes = list(data.classes) or list((judge and judge.class_names) or [])
     known = [str(i) for i in range(judge.num_classes)] if judge is not None else []
-    segmenter = None if settings.segmenter is None else Segmentation.from_file(str(find_model(settings.segmenter)))
+    segmenters = {f"{one.codec}, {one.point}": segmenter_of(one.segmenter) for one in models if one.segmenter}
     provenance = {
         "codecs": [codec for codec, _ in plan.points()],
         "points": [f"{codec}, {point}" for codec, point in plan.points()],
@@ -180,13 +177,18 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
             "fingerprint": _fingerprint(store, names),
         },
         "judge": None if judge is None else judge.provenance(),
-        "segmenter": None if segmenter is None else segmenter.provenance(),
+        "segmenters": {name: segmenter.provenance() for name, segmenter in segmenters.items()},
         "classes": (classes or known) if judge is not None else [],
         "metrics": {name: networks.get(name) for name in metrics},
         "device": torch.cuda.get_device_name() if settings.device.startswith("cuda") else "cpu",
         "versions": _versions(),
         "seeds": {"bootstrap": settings.seed},
-        "settings": {"draws": settings.draws, "seed": settings.seed, "targets": settings.targets},
+        "settings": {
+            "draws": settings.draws,
+            "seed": settings.seed,
+            "targets": settings.targets,
+            "pictures": settings.pictures,
+        },
         "command": command,
     }
     return plan, provenance
