@@ -14,6 +14,7 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.parser import Parser
 from semcomp_pl.paths import resolve_config
 
+_FLAGS = {"--data": "--config", "-o": "--output"}  # a data YAML names its own key
 Format = Literal["WebP", "AVIF", "JPEG", "OptimizedJPEG", "JPEG2000", "JPEGXL"]
 Metric = Literal["feature_distance", "lpips", "dists", "musiq", "latent_iou"]
 
@@ -119,8 +120,8 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     Raises:
         SemcompError: unknown or missing settings, or numbers out of range.
     """
-    # `--data FILE` reads better beside models; the files name their own key
-    args = [{"--data": "--config", "-o": "--output"}.get(arg, arg) for arg in args]
+    parts = (arg.partition("=") for arg in args)
+    args = [_FLAGS.get(flag, flag) + equals + value for flag, equals, value in parts]
     parser = Parser(prog="semcomp compare", description="Every codec over the same images: rows, summary, report.")
     parser.add_argument("models", nargs="*", type=str, default=[], help="Further models, by path or name.")
     parser.add_argument("--config", action="config", help="YAML of a comparison, of data or of the W&B logger.")
