@@ -63,6 +63,11 @@ def run(lab: Lab) -> Run:
     return call
 
 
+def samples(lab: Lab) -> list[dict[str, Any]]:
+    data = ImageDataset(lab.data().store("val"))
+    return [data[index] for index in range(len(data))]
+
+
 def one(rows: pl.DataFrame, codec: str, image: str, point: str | None = None) -> dict[str, Any]:
     found = rows.filter(pl.col("codec") == codec, pl.col("image") == image)
     return (found if point is None else found.filter(pl.col("point") == point)).row(0, named=True)
@@ -80,7 +85,7 @@ def test_rows_hold_what_files_decode_to(settings: Settings, run: Run, lab: Lab, 
     assert rows["error"].null_count() == len(rows)
     model, judge = load(files.plain), Segmentation.from_file(files.judge)
     assert isinstance(model, CodecModule)
-    for sample in ImageDataset(lab.data().store("val")):
+    for sample in samples(lab):
         image, label, name = sample["image"], sample["label"], sample["name"]
         data = model.compress(image)
         decoded = model.decompress(data)
@@ -189,11 +194,11 @@ def test_label_maps_come_from_the_segmenter_or_make_an_oracle(
     assert isinstance(model, ConditionalGAN)
     oracle, seen = (rows.filter(pl.col("codec") == f"ConditionalGAN{name}") for name in (" (oracle)", ""))
     assert oracle["latent_iou"].is_between(0, 1).all()
-    for sample in ImageDataset(lab.data().store("val")):
+    for sample in samples(lab):
         data = model.compress(sample["image"], sample["label"])
         assert one(oracle, "ConditionalGAN (oracle)", sample["name"])["bytes"] == len(data)
     model.use_segmenter(files.segmenter)
-    for sample in ImageDataset(lab.data().store("val")):
+    for sample in samples(lab):
         row = one(seen, "ConditionalGAN", sample["name"])
         assert row["bytes"] == len(model.compress(sample["image"]))
         assert row["bytes_labels"] > 0
