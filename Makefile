@@ -31,5 +31,5 @@ clean:
 
 .venv/installed-test: pyproject.toml | .venv/bin/pip
 	@echo "installing into .venv, with test tools: the first time takes some minutes"
-	$(PIP) install --editable '.[test,pretrained,jxl]'
+	$(PIP) install --editable '.[test,pretrained,jxl,fid]'
 	@touch $@ .venv/installed

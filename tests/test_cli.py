@@ -13,6 +13,8 @@ import yaml
 
 from semcomp_pl import __version__
 from semcomp_pl.cli import main
+from semcomp_pl.errors import SemcompWarning
+from semcomp_pl.modules import Segmentation
 from semcomp_pl.paths import configs_root
 from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, write_images
 
@@ -279,7 +281,35 @@ def test_figures_travel_with_an_export(lab: Path, monkeypatch: pytest.MonkeyPatc
     assert main(["test", "runs/run"]) == 0
     assert main(["export", "runs/run/checkpoints/best.ckpt", "figured"]) == 0
     (tested,) = rows(lab / "runs/run/test/metrics.csv")
-    assert json.loads((lab / "figured/figures.json").read_text())["test/psnr"] == float(tested["test/psnr"])
+    figures = json.loads((lab / "figured/figures.json").read_text())
+    assert figures["test/psnr"] == float(tested["test/psnr"])
+    assert figures["provenance"] == {}
+
+
+@pytest.mark.slow
+def test_figures_name_what_they_were_measured_with(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    segmenter = [*fit("configs/model/pspnet.yaml"), *data_flags(), "--trainer.max_epochs=1", "--name=judge"]
+    assert main([flag for flag in segmenter if not flag.startswith("--entropy")]) == 0
+    judge = "runs/judge/checkpoints/best.ckpt"
+    flags = [f"--model.judge={judge}", f"--model.realism_judge={'runs/run/checkpoints/best.ckpt'}"]
+    with pytest.warns(
+        SemcompWarning, match="lpips is left out: .*alexnet-owt-7be5be79.pth: no such weights; fetch http"
+    ):
+        assert main(["test", "runs/run", *flags, "--model.metrics=[feature_distance,lpips]"]) == 0
+    (tested,) = rows(lab / "runs/run/test/metrics.csv")
+    named = {"miou", "miou_self", "accuracy", "miou_ceiling", "miou_ratio", "feature_distance", "discriminator_fm"}
+    assert {f"test/{name}" for name in named} < {name for name, value in tested.items() if value}
+    assert "test/lpips" not in tested
+    found = json.loads((lab / "runs/run/test/provenance.json").read_text())
+    assert found.keys() == {"judge", "discriminator_fm", "feature_distance"}
+    assert found["judge"]["fingerprint"] == Segmentation.from_file(judge).fingerprint().hex()
+    assert found["judge"]["input_size"] == [HEIGHT, WIDTH]
+    assert found["feature_distance"]["resolutions"] == [f"{WIDTH}x{HEIGHT}"]
+
+
+def test_an_unknown_metric_is_named(refused: Callable[[list[str]], str]) -> None:
+    assert "metrics" in refused([*fit(STREETS, PLAIN), "--model.metrics=[fidd]"])
 
 
 @pytest.mark.slow

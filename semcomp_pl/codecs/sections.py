@@ -51,7 +51,7 @@ def decode(coder: int, data: bytes, height: int, width: int) -> Pixels:
         picture = codec.open(whole, (width, height))
     except SemcompError as error:
         raise FileError(str(error)) from None
-    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
+    return np.array(picture).transpose(2, 0, 1).copy()
 
 
 def lossless(pixels: Pixels) -> Iterator[tuple[int, bytes]]:

@@ -1,5 +1,6 @@
 """Distances between two sets of images: Fréchet and kernel inception distance."""
 
+import warnings
 from typing import Any
 
 from torch import Tensor, nn
@@ -95,7 +96,9 @@ class KID(KernelInceptionDistance):
     """
 
     def __init__(self, features: nn.Module | None = None) -> None:
-        super().__init__(features or InceptionFeatures(), subsets=1, normalize=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")  # 16 kB an image
+            super().__init__(features or InceptionFeatures(), subsets=1, normalize=True)
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:  # type: ignore[override]
         """Count a batch of pairs (B, 3, H, W) in [0, 1]."""

@@ -239,11 +239,15 @@ class CodecModule(ScheduledModule):
         self.suite = MetricSuite(
             self.num_classes or None,
             judge,
-            getattr(getattr(self.trainer, "datamodule", None), "classes", ()),
+            self.class_names or (),
             self.metrics,
-            LatentIoU(self.channels, self.quantizer.levels),
+            self.latent_metric(),
             None if self.realism_judge is None else TrainedDiscriminator.from_file(self.realism_judge),
         )
+
+    def latent_metric(self) -> LatentIoU | None:
+        """What counts the symbols of reconstructions; None where symbols are no code of their own."""
+        return LatentIoU(self.channels, self.quantizer.levels)
 
     def refuse_rival(self) -> None:
         """Check the judge against `rivals`.
@@ -276,7 +280,7 @@ class CodecModule(ScheduledModule):
         image, sent = batch["image"], self.label_for_file(batch)
         reconstruction, rates = self.codec().measure(image, sent)
         bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
-        symbols = self.codec().encode_again(reconstruction, image, sent)
+        symbols = None if self.suite.latent is None else self.codec().encode_again(reconstruction, image, sent)
         self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"), symbols=symbols)
 
     def label_for_file(self, batch: Batch) -> Tensor | None:

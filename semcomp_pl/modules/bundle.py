@@ -2,7 +2,7 @@
 
     model.safetensors   averaged weights: matrices and kernels in float16, vectors and statistics as they are
     config.json         name of the class, its constructor arguments, versions
-    figures.json        what `semcomp test` measured for the run, where it did
+    figures.json        what `semcomp test` measured for the run, and with what, where it did
     manifest.json       SHA-256 of the other files
 
 The file names are fixed and the class must be one of the suite's, so a stranger's bundle names nothing to import,
@@ -64,7 +64,7 @@ def fingerprint(saved: Saved) -> bytes:
     return digest.digest()
 
 
-def write_bundle(saved: Saved, figures: dict[str, float], directory: Path) -> None:
+def write_bundle(saved: Saved, figures: dict[str, Any], directory: Path) -> None:
     """Write a model and what was measured of it.
 
     Raises:

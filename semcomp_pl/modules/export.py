@@ -1,7 +1,9 @@
 """From a checkpoint to an export that others can use."""
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
 from semcomp_pl.modules.bundle import write_bundle
 from semcomp_pl.modules.checkpoint import read_checkpoint
@@ -19,12 +21,14 @@ def export(checkpoint: str, directory: str) -> Path:
     return target
 
 
-def _figures(checkpoint: str) -> dict[str, float]:
-    """What `semcomp test` measured for the run that the checkpoint belongs to."""
+def _figures(checkpoint: str) -> dict[str, Any]:
+    """What `semcomp test` measured for the run that the checkpoint belongs to, and with what."""
     run = run_of_checkpoint(checkpoint)
     file = None if run is None else run / "test" / "metrics.csv"
     if file is None or not file.is_file():
         return {}
     with file.open(newline="") as lines:
         *_, last = csv.DictReader(lines)
-    return {name: float(value) for name, value in last.items() if name.startswith("test/") and value}
+    figures = {name: float(value) for name, value in last.items() if name.startswith("test/") and value}
+    means = file.with_name("provenance.json")
+    return figures | ({"provenance": json.loads(means.read_text())} if means.is_file() else {})

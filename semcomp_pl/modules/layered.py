@@ -100,6 +100,9 @@ class LayeredCodec(ConditionalGAN):
         """FineNet."""
         return FineNet(shape)
 
+    def latent_metric(self) -> None:
+        """Its symbols are a picture's pixels."""
+
     def distortion(self, batch: Batch, out: CodecOutput) -> Tensor:
         """Mean absolute error."""
         return losses.absolute_distortion(out.reconstruction, batch["image"])

@@ -11,6 +11,7 @@ from torch.optim import AdamW
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
+from semcomp_pl.metrics.judgement import class_scores
 from semcomp_pl.metrics.miou import MeanIoU
 from semcomp_pl.modules.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
@@ -203,11 +204,11 @@ class Segmentation(ScheduledModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/miou`."""
+        """Log `val/miou`, and accuracy and IoU of each class."""
         self._log_iou("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log `test/miou`."""
+        """Log `test/miou`, and accuracy and IoU of each class."""
         self._log_iou("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -215,5 +216,6 @@ class Segmentation(ScheduledModule):
         return self.predict(batch["image"])
 
     def _log_iou(self, split: str) -> None:
-        self.log(f"{split}/miou", self.iou.compute(), prog_bar=True)
+        for name, value in class_scores(self.iou.counts(), self.class_names or ()).items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "miou")
         self.iou.reset()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.special import rel_entr
+from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.autograd import backward
 from torch.nn.functional import cross_entropy
@@ -158,3 +159,26 @@ def test_range_penalty_is_zero_in_reach_and_points_inwards(levels: int) -> None:
     backward(losses.range_penalty(outside, levels))
     assert outside.grad is not None
     assert torch.equal(outside.grad.sign(), outside.detach().sign())
+
+
+def test_absolute_distortion() -> None:
+    a, b = torch.rand(2, 3, 8, 9), torch.rand(2, 3, 8, 9)
+    close(losses.absolute_distortion(a, b), float(np.abs((2 * array(a) - 1) - (2 * array(b) - 1)).mean()))
+
+
+def test_structural_dissimilarity() -> None:
+    """Of the whole image, mirrored at its border; scikit-image's mean leaves out the border that is added here."""
+    a = torch.rand(1, 3, 24, 30)
+    b = (a + 0.1 * torch.randn(1, 3, 24, 30)).clamp(0, 1)
+    one, other = (np.pad(array(x)[0], ((0, 0), (5, 5), (5, 5)), mode="reflect") for x in (a, b))
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    reference = structural_similarity(one, other, channel_axis=0, data_range=1.0, **gaussian)
+    assert losses.structural_dissimilarity(a, b).item() == pytest.approx(1 - reference, abs=1e-6)
+    assert losses.structural_dissimilarity(a, a).abs() < 1e-6
+    b.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = losses.structural_dissimilarity(b, a)
+    assert loss.dtype == torch.float32
+    backward([loss])
+    assert b.grad is not None
+    assert b.grad.isfinite().all()

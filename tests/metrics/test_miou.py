@@ -1,13 +1,18 @@
 """IoU comes from one confusion matrix of the data set, ignores 255 and tells absent classes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as cityscapes
 from numpy.typing import NDArray
+from PIL import Image
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import MeanIoU
-from semcomp_pl.metrics.miou import confusion
+from semcomp_pl.metrics.judgement import class_scores
+from semcomp_pl.metrics.miou import confusion, image_confusions
 
 CLASSES = 5
 
@@ -29,6 +34,46 @@ def counted(prediction: torch.Tensor, label: torch.Tensor) -> NDArray[np.int64]:
         if truth != 255:
             matrix[truth, guess] += 1
     return matrix
+
+
+def test_equals_the_evaluation_of_cityscapes(tmp_path: Path) -> None:
+    """Its own script, on PNG files of its ids: nothing of class 3 is labelled or predicted, 255 is its `unlabeled`."""
+    generator = torch.Generator().manual_seed(1)
+    label = torch.randint(0, 19, (3, 24, 40), generator=generator)
+    label[label == 3] = 4
+    prediction = torch.where(torch.rand(label.shape, generator=generator) < 0.6, label, label.roll(5, dims=2))
+    label[torch.rand(label.shape, generator=generator) < 0.1] = 255
+    ids = np.zeros(256, dtype=np.uint8)
+    for known in cityscapes.labels:
+        if 0 <= known.trainId < 255:
+            ids[known.trainId] = known.id
+    args = cityscapes.args
+    args.evalLabels = []
+    matrix = cityscapes.generateMatrix(args)
+    args.evalPixelAccuracy = args.evalInstLevelScore = False
+    for i, (guess, truth) in enumerate(zip(prediction.numpy(), label.numpy(), strict=True)):
+        files = [str(tmp_path / f"{kind}{i}.png") for kind in ("guess", "truth")]
+        for file, values in zip(files, (guess, truth), strict=True):
+            Image.fromarray(ids[values]).save(file)
+        cityscapes.evaluatePair(*files, matrix, {}, {}, args)
+    scores = {known.name: cityscapes.getIouScoreForLabel(known.id, matrix, args) for known in cityscapes.labels}
+    names = [cityscapes.trainId2label[index].name for index in range(19)]
+    ours = class_scores(confusion(prediction, label, 19), names)
+    assert ours["miou"].item() == pytest.approx(cityscapes.getScoreAverage(scores, args), abs=1e-12)
+    found = {key: value.item() for key, value in ours.items() if key.startswith("iou_")}
+    expected = {f"iou_{name.replace(' ', '_')}": score for name, score in scores.items() if not np.isnan(score)}
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert "iou_wall" not in found
+    assert ours["accuracy"].item() == pytest.approx((prediction == label)[label != 255].double().mean().item())
+
+
+def test_images_are_counted_apart_and_add_up() -> None:
+    prediction, label = maps()
+    apart = image_confusions(prediction, label, CLASSES)
+    assert apart.shape == (7, CLASSES, CLASSES)
+    for i in range(7):
+        np.testing.assert_array_equal(apart[i], counted(prediction[i], label[i]))
+    np.testing.assert_array_equal(apart.sum(0), confusion(prediction, label, CLASSES))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])

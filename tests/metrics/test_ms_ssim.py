@@ -1,13 +1,16 @@
 """MS-SSIM equals its reference, and exists for every size in a variant that its key names."""
 
+import numpy as np
 import pytest
 import pytorch_msssim
 import torch
 from pytorch_msssim.ssim import _ssim
+from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn import functional
 
 from semcomp_pl.metrics import MeanMSSSIM
+from semcomp_pl.metrics.image_mean import as_decoded
 from semcomp_pl.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_key, scales_for
 
 WINDOW = torch.arange(-5.0, 6).double().div(1.5).square().div(-2).softmax(dim=0)
@@ -45,6 +48,16 @@ def test_five_scales_equal_pytorch_msssim(size: tuple[int, int]) -> None:
 def test_m5_fewer_scales_equal_pytorch_msssim(size: tuple[int, int], scales: int) -> None:
     x, y = pair(*size)
     torch.testing.assert_close(ms_ssim(x, y), reference(x, y, scales), atol=1e-7, rtol=0)
+
+
+def test_m5_one_scale_equals_scikit_image() -> None:
+    x, y = pair(20, 32)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    expected = [
+        structural_similarity(a.double().numpy(), b.double().numpy(), channel_axis=0, **options)
+        for a, b in zip(as_decoded(x), as_decoded(y), strict=True)
+    ]
+    np.testing.assert_allclose(ms_ssim(x, y), expected, atol=1e-6)
 
 
 def test_m5_one_scale_is_ssim() -> None:

@@ -7,12 +7,23 @@ import pytest
 import torch
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.image_mean import as_decoded
+from semcomp_pl.metrics.latent_iou import latent_iou
+from semcomp_pl.metrics.miou import class_iou, confusion
 from semcomp_pl.modules import Segmentation, SemanticDistortionGAN
 from semcomp_pl.modules.export import export
 from semcomp_pl.modules.loading import load
-from tests.modules.conftest import Lab
+from semcomp_pl.types import Batch
+from tests.modules.conftest import CLASSES, CODECS, Lab
 
 REFUSED = "this segmenter was part of the model's training and may not judge it"
+
+
+def batches(lab: Lab) -> list[Batch]:
+    """All batches of the validation split."""
+    data = lab.data()
+    data.setup("validate")
+    return [*data.val_dataloader()]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +75,56 @@ def test_the_segmenter_whose_labels_are_transmitted_is_refused(lab: Lab, files: 
     accepted = lab.model("conditional_gan", segmenter=lab.segmenter, judge=files["other"])
     (figures,) = lab.trainer().validate(accepted, lab.data(), verbose=False)
     assert "val/miou" in figures
+
+
+@pytest.mark.parametrize("name", ["rate_distortion", "plain_gan", "semantic_distortion_gan"])
+def test_what_a_segmenter_taught_is_not_forgotten_by_a_warm_start(lab: Lab, files: dict[str, str], name: str) -> None:
+    other = {"segmenter": files["other"]} if name == "semantic_distortion_gan" else {}
+    with pytest.raises(SemcompError, match=r"was trained against a segmenter that \w+ would not remember"):
+        lab.fit(lab.model(name, init_from=files["model"], **other), limit_train_batches=0, limit_val_batches=0)
+    same = lab.model("semantic_distortion_gan", init_from=files["model"], judge=lab.segmenter)
+    with pytest.raises(SemcompError, match=REFUSED):
+        lab.fit(same, limit_train_batches=0, limit_val_batches=0)
+
+
+def test_a_judge_reads_originals_and_reconstructions(lab: Lab, files: dict[str, str]) -> None:
+    """Its figures by class stay out of the progress bar; what it is stands in the result."""
+    model = lab.model("rate_distortion", judge=files["other"], class_names=CLASSES)
+    trainer = lab.trainer()
+    (figures,) = trainer.test(model, lab.data(), verbose=False)
+    judge = Segmentation.from_file(files["other"])
+    counts = sum(confusion(judge.predict(batch["image"]), batch["label"], 4) for batch in batches(lab))
+    assert figures["test/miou_ceiling"] == pytest.approx(float(class_iou(torch.as_tensor(counts)).nanmean()))
+    assert figures["test/miou_ratio"] == pytest.approx(figures["test/miou"] / figures["test/miou_ceiling"])
+    details = {name for name in figures if name.startswith(("test/iou_", "test/latent_iou_"))}
+    assert {"test/latent_iou_0"} < details
+    assert details <= {f"test/iou_{name}" for name in CLASSES} | {f"test/latent_iou_{c}" for c in range(model.channels)}
+    assert trainer.progress_bar_metrics.keys() == figures.keys() - details
+    assert model.suite.provenance()["judge"] == {
+        "fingerprint": judge.fingerprint().hex(),
+        "architecture": "pspnet",
+        "encoder": judge.encoder,
+        "num_classes": 4,
+        "input_size": [32, 64],
+        "channels": "RGB",
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in CODECS if name != "layered_codec"])
+def test_test_encodes_reconstructions_again(lab: Lab, name: str) -> None:
+    model = lab.model(name).as_exported()
+    (figures,) = lab.trainer().test(model, lab.data(), verbose=False)
+    found: list[list[torch.Tensor]] = [[], []]
+    for batch in batches(lab):
+        out = model.evaluate(batch)
+        again = model.evaluate({**batch, "image": as_decoded(out.reconstruction)})
+        for symbols, kept in zip((again.symbols, out.symbols), found, strict=True):
+            kept.append(symbols)
+    expected = latent_iou(torch.cat(found[0]), torch.cat(found[1]), model.quantizer.levels)
+    # kernels for other batches may round a latent on the border of two symbols to the other side
+    assert figures["test/latent_iou"] == pytest.approx(expected.item(), abs=1e-3)
 
 
 def test_a_judge_must_be_a_segmenter(lab: Lab, files: dict[str, str]) -> None:

@@ -48,7 +48,9 @@ def test_one_epoch(lab: Lab, name: str) -> None:
     before = state(model)
     metrics = lab.fit(model).callback_metrics
     assert {key for key in metrics if key.startswith("train/")} == {f"train/{term}" for term in TERMS[name]}
-    judged = {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else {"miou"}
+    judged = (
+        {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else {"miou", "accuracy", *(f"iou_{i}" for i in range(4))}
+    )
     assert {key for key in metrics if not key.startswith("train/")} == {f"val/{key}" for key in judged}
     assert all(value.isfinite() for value in metrics.values())
     kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
@@ -70,7 +72,12 @@ def test_test_reports_what_validation_does(lab: Lab, name: str) -> None:
     found = {key.removeprefix("test/"): value for key, value in test.items()}
     for key, value in val.items():
         assert found.pop(key.removeprefix("val/")) == pytest.approx(value, rel=1e-6)
-    assert found.keys() == ({"bpp", "bpp_payload", "bpp_ideal"} if name in CODECS else set())
+    again = (
+        {"latent_iou", *(f"latent_iou_{c}" for c in range(model.channels))}
+        if name in CODECS and name != "layered_codec"
+        else set()
+    )
+    assert found.keys() == ({"bpp", "bpp_payload", "bpp_ideal", *again} if name in CODECS else set())
     assert ("val/miou" in val) is (bool(options) or name in SEGMENTERS)
     if name in CODECS:
         assert val["val/bpp_bound"] == pytest.approx(model.bpp_bound(32, 64), rel=1e-6)
