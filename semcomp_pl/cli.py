@@ -23,6 +23,9 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
   fit-entropy   the tables that files are coded with, where fit was told not to make them:
                                              semcomp fit-entropy MODEL --config configs/data/streets.yaml
   export     half-precision weights and JSON for others:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
+  compare    every codec over the same images:    semcomp compare --config configs/compare/streets.yaml
+             or just these:    semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
+  report     summary, figures and report of a comparison, finished or not:        semcomp report DIR
   demo       all of it on procedural street scenes, in minutes:   semcomp demo --output demo
 
   semcomp COMMAND --help     every option of a command
@@ -69,6 +72,14 @@ def _run(command: str, args: list[str]) -> int | None:
         from semcomp_pl.demo import main as demo
 
         demo(args)
+    elif command == "compare":
+        from semcomp_pl.compare.run import main as compare
+
+        return compare(args)
+    elif command == "report":
+        from semcomp_pl.compare.run import report
+
+        report(args)
     elif command == "fit-entropy":
         from semcomp_pl.entropy import main as fit_entropy
 

@@ -1,0 +1,67 @@
+r"""What `semcomp compare` adds to the time of codecs and metrics, and what its memory does with more images.
+
+    python benchmarks/compare.py --scenes streets --model rate_distortion --images [8,24]
+
+In one process, without pictures and without the serial pass: all of the loop over images, the rows it writes, and the
+merge with summary and figures. The overhead is what is neither in codecs nor in metrics, as a share of that.
+"""
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from semcomp_pl.compare import parts
+from semcomp_pl.compare.config import ModelCodec, Reference, Settings
+from semcomp_pl.compare.run import Share, Worker, prepare, render
+from semcomp_pl.data import ImageDataModule, StreetScenes
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=str, default="data/streets", help="where procedural scenes are or go")
+    parser.add_argument("--model", type=str, default="rate_distortion", help="a codec")
+    parser.add_argument("--judge", type=str | None, default=None, help="a segmenter of the scenes' classes")
+    parser.add_argument("--images", type=list[int], default=[8, 24], help="sizes to compare")
+    config = parser.parse_args()
+    data = ImageDataModule(StreetScenes(config.scenes, val=max(config.images)), num_workers=0)
+    data.prepare_data()
+    settings = Settings(
+        codecs=[ModelCodec(config.model)],
+        references=[Reference("WebP", targets=[0.04, 0.06]), Reference("JPEG2000", points=[(1.0, 20), (2.0, 30)])],
+        judge=config.judge,
+        metrics=["feature_distance"],
+        pictures=0,
+    )
+    print("| images | codecs and metrics (s) | loop (s) | overhead | merge and summary (s) | with it | memory (MB) |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for images in config.images:
+        with tempfile.TemporaryDirectory() as directory:
+            print(_line(replace(settings, output=directory, images=images), data))
+
+
+def _line(settings: Settings, data: ImageDataModule) -> str:
+    plan, provenance = prepare(settings, data, Share(0, 1, 0), "")
+    parts.claim(plan.directory, provenance, "")
+    worker = Worker(plan, 0)
+    start = time.perf_counter()
+    for index in range(len(plan.names)):
+        worker.measure(index, frozenset())
+    loop, busy, memory = time.perf_counter() - start, worker.measurer.busy, _resident()
+    start = time.perf_counter()
+    render(plan.directory)
+    merge = time.perf_counter() - start
+    shares = f"{loop - busy:.2f} s, {(loop - busy) / busy:.1%} | {merge:.1f} | {(loop + merge - busy) / busy:.1%}"
+    return f"| {len(plan.names)} | {busy:.1f} | {loop:.1f} | {shares} | {memory / 1e6:.0f} |"
+
+
+def _resident() -> int:
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(lines["VmRSS"].split()[0])
+
+
+if __name__ == "__main__":
+    main()

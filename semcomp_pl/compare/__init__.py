@@ -1,0 +1,1 @@
+"""Rows of (codec, operating point, image) to numbers with intervals and figures."""

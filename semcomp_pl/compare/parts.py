@@ -1,0 +1,115 @@
+"""What a comparison leaves while it runs, and how that becomes results.
+
+comparison.json     what is compared, by what: a run that would do anything else is refused here
+config.yaml         the settings, to run it again
+parts/rows-*.jsonl  one file a process, a line a pair, appended as they are measured
+parts/times.jsonl   of the serial pass
+results.parquet     all of it, once merged
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from semcomp_pl.atomic import write_file
+from semcomp_pl.compare.coders import NO_FILE
+from semcomp_pl.compare.rows import FIXED, SECTION, Results, merge, read_results, write_results
+from semcomp_pl.errors import SemcompError
+
+_MAY_DIFFER = ("command", "settings")
+_PAIR = ("codec", "point", "image")
+_TIMES = ("encode_seconds", "decode_seconds", "peak_memory")
+
+
+def claim(directory: Path, provenance: Mapping[str, Any], config: str) -> None:
+    """Say what is compared in this directory, or check that it is what was begun there.
+
+    Raises:
+        SemcompError: it is something else, or the directory cannot be written.
+    """
+    file = directory / "comparison.json"
+    if file.is_file():
+        begun = json.loads(file.read_text())
+        differ = [name for name in provenance if name not in _MAY_DIFFER and begun.get(name) != provenance[name]]
+        if differ:
+            raise SemcompError(
+                f"{directory}: a comparison of other {', '.join(differ)} was begun here; go on with the settings in "
+                "its config.yaml, or choose another --output"
+            )
+    write_file(directory / "config.yaml", lambda part: part.write(config.encode()))
+    write_file(file, lambda part: part.write((json.dumps(provenance, indent=1) + "\n").encode()))
+
+
+def append(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add lines, so that a process that dies loses the one it writes at most."""
+    plain = [{name: None if value != value else value for name, value in row.items()} for row in rows]  # NaN
+    lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in plain)
+    with file.open("a") as stream:
+        stream.write(lines)
+
+
+def finished(directory: Path) -> set[tuple[str, str, str]]:
+    """Pairs that need not be measured again: codec, point, image. Those that failed are tried again."""
+    frames = [frame.select(*_PAIR, "error") for frame in _frames(directory)]
+    if not frames:
+        return set()
+    error = pl.col("error")
+    fine = pl.concat(frames).filter(error.is_null() | error.str.starts_with(NO_FILE))
+    return set(fine.select(_PAIR).iter_rows())
+
+
+def measured(directory: Path) -> set[tuple[str, str, str]]:
+    """Pairs that have a row, failed or not."""
+    return {row for frame in _frames(directory) for row in frame.select(_PAIR).iter_rows()}
+
+
+def faults(rows: pl.DataFrame) -> int:
+    """Rows that failed, without those of rates that a format does not reach."""
+    return rows.filter(~pl.col("error").str.starts_with(NO_FILE)).height
+
+
+def times(directory: Path) -> pl.DataFrame:
+    """Seconds and memory of the serial pass by pair."""
+    file = directory / "parts" / "times.jsonl"
+    schema = {name: FIXED[name] for name in (*_PAIR, *_TIMES)}
+    return pl.read_ndjson(file, schema=schema) if file.is_file() else pl.DataFrame(schema=schema)
+
+
+def collect(directory: Path) -> Results:
+    """The results so far, from the parts where there are any; the parquet file is written anew.
+
+    Raises:
+        SemcompError: no comparison was begun here.
+    """
+    file = directory / "comparison.json"
+    if not file.is_file():
+        return read_results(directory / "results.parquet")
+    provenance = json.loads(file.read_text())
+    frames = [frame.drop(_TIMES, strict=False) for frame in _frames(directory)]
+    if not frames:
+        raise SemcompError(f"{directory}: no image was measured yet; wait, or go on with semcomp compare")
+    rows = pl.concat(frames, how="diagonal")
+    # a pair that failed and was tried again has two rows
+    rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(_PAIR, keep="first")
+    order = {name: pl.Enum(list(dict.fromkeys(provenance[name]))) for name in ("codecs", "images")}
+    rows = rows.sort(pl.col("codec").cast(order["codecs"]), "target", "point", pl.col("image").cast(order["images"]))
+    others = [name for name in rows.columns if name not in FIXED]
+    others.sort(key=lambda name: (not name.startswith(SECTION), name))  # whatever part came first
+    rows = rows.select(*(name for name in FIXED if name not in _TIMES), *others)
+    results = Results(merge([rows.join(times(directory), on=_PAIR, how="left")]), provenance)
+    write_results(results, directory / "results.parquet")
+    return results
+
+
+def _frames(directory: Path) -> Iterator[pl.DataFrame]:
+    for file in sorted((directory / "parts").glob("rows-*.jsonl")):
+        content = file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]  # without a last line that was cut short
+        if whole:
+            frame = pl.read_ndjson(io.BytesIO(whole), schema_overrides=FIXED, infer_schema_length=None)
+            others = [name for name in frame.columns if name not in FIXED]
+            yield frame.cast({name: pl.Int64 if name.startswith(SECTION) else pl.Float64 for name in others})

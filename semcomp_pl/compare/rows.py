@@ -1,0 +1,162 @@
+"""The table that a comparison measures: one row a codec point and image, in `results.parquet`.
+
+| column | type | what |
+| --- | --- | --- |
+| codec | str | display name; all points of one curve share it |
+| point | str | operating point, such as `q10 x2` or `d4C8`; unique within its codec |
+| kind | str | `model`, `reference` or `original` |
+| target | float | bits per pixel that the point was searched for; null otherwise |
+| image | str | name, unique within the data set |
+| height, width | int | of the original |
+| bytes | int | of the whole file |
+| bytes_SECTION | int | of them in the header, latent, labels, ...; null where the codec has no such section |
+| bpp | float | 8 * bytes / (height * width) |
+| psnr, ms_ssim_4, lpips, ... | float | a column a per-image metric, named as in `names.py`; null where not measured |
+| confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's reading of the reconstruction |
+| confusion_self | list[int] | the same with the judge's reading of the original as the truth |
+| encode_seconds, decode_seconds | float | of the serial pass; null elsewhere |
+| peak_memory | int | bytes, of the serial pass; null elsewhere |
+| error | str | why the pair failed; null when it did not. A failed row has no bytes, bpp nor metrics |
+
+Every column that is neither in `FIXED` nor `bytes_SECTION` is a metric.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import polars as pl
+
+from semcomp_pl.atomic import write_file
+from semcomp_pl.errors import SemcompError
+
+Kind = Literal["model", "reference", "original"]
+
+FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
+    "codec": pl.String,
+    "point": pl.String,
+    "kind": pl.String,
+    "target": pl.Float64,
+    "image": pl.String,
+    "height": pl.Int64,
+    "width": pl.Int64,
+    "bytes": pl.Int64,
+    "bpp": pl.Float64,
+    "confusion": pl.List(pl.Int64),
+    "confusion_self": pl.List(pl.Int64),
+    "encode_seconds": pl.Float64,
+    "decode_seconds": pl.Float64,
+    "peak_memory": pl.Int64,
+    "error": pl.String,
+}
+SECTION = "bytes_"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The rows and what they were made with."""
+
+    rows: pl.DataFrame
+    provenance: Mapping[str, Any]
+    """Plain JSON: `versions`, `seeds`, `checkpoints` (fingerprint by codec), `data` (name, split, fingerprint),
+    `judge` (fingerprint, architecture, input size), `classes` (names in order of train id), `command`; more is kept."""
+    set_metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    """Metrics that only a whole data set has (`fid`, `kid`): codec -> point -> name -> value."""
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows as dictionaries to the table: columns that a row lacks are null, absent columns are added.
+
+    Raises:
+        SemcompError: as `check`.
+    """
+    names = list(dict.fromkeys([*FIXED, *(name for row in rows for name in row)]))
+    return check(pl.DataFrame([{**row} for row in rows], schema={name: _type(name) for name in names}, strict=False))
+
+
+def merge(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of several tables; columns that only some have are null elsewhere.
+
+    Raises:
+        SemcompError: as `check`.
+    """
+    return check(pl.concat([table([]), *parts], how="diagonal"))
+
+
+def check(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same table, where it is as this module says.
+
+    Raises:
+        SemcompError: a column is missing or of another type, a kind is unknown, a rate is not that of the bytes, or a
+            pair stands there twice.
+    """
+    for name in dict.fromkeys([*FIXED, *rows.columns]):
+        if rows.schema.get(name) != _type(name):
+            raise SemcompError(
+                f"column {name} of type {rows.schema.get(name)} found, expected {_type(name)}; "
+                "make the table with rows.table"
+            )
+    unknown = set(rows["kind"].unique()) - set(get_args(Kind))
+    if unknown:
+        raise SemcompError(f"kinds {sorted(map(str, unknown))} found, expected one of {get_args(Kind)} in each row")
+    rate = 8 * pl.col("bytes") / (pl.col("height") * pl.col("width"))
+    wrong = rows.filter(pl.col("error").is_null(), ((pl.col("bpp") - rate).abs() < 1e-9).fill_null(False).not_())
+    if len(wrong):
+        one = wrong.row(0, named=True)
+        raise SemcompError(
+            f"{one['bpp']} bpp of {one['bytes']} bytes found at codec {one['codec']}, image {one['image']} of "
+            f"{one['height']}x{one['width']}, expected 8 * bytes / pixels; count the whole file, or say the error"
+        )
+    pairs = rows.select("codec", "point", "image")
+    if pairs.is_duplicated().any():
+        twice = pairs.filter(pairs.is_duplicated()).row(0)
+        raise SemcompError(
+            f"two rows of codec {twice[0]}, point {twice[1]}, image {twice[2]} found, expected one a pair; "
+            "give each point of a codec a name of its own, and merge each part once"
+        )
+    return rows
+
+
+def section_names(rows: pl.DataFrame) -> list[str]:
+    """Names of the files' sections, in the order of the columns."""
+    return [name.removeprefix(SECTION) for name in rows.columns if name.startswith(SECTION)]
+
+
+def metric_names(rows: pl.DataFrame) -> list[str]:
+    """Names of the per-image metrics, in the order of the columns."""
+    return [name for name in rows.columns if name not in FIXED and not name.startswith(SECTION)]
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Write `results.parquet`, whole or not at all.
+
+    Raises:
+        SemcompError: the rows are not as `check` wants them, or the file cannot be written.
+    """
+    metadata = {"provenance": json.dumps(results.provenance), "set_metrics": json.dumps(results.set_metrics)}
+    check(results.rows)
+    write_file(path, lambda file: results.rows.write_parquet(file, metadata=metadata))
+
+
+def read_results(path: Path) -> Results:
+    """What `write_results` wrote.
+
+    Raises:
+        SemcompError: there is no such file, or it is not one of results.
+    """
+    try:
+        metadata = pl.read_parquet_metadata(path)
+        rows = pl.read_parquet(path)
+        provenance, set_metrics = json.loads(metadata["provenance"]), json.loads(metadata["set_metrics"])
+    except (OSError, pl.exceptions.PolarsError, KeyError, json.JSONDecodeError) as error:
+        raise SemcompError(
+            f"{path}: no results of a comparison found ({type(error).__name__}), expected a results.parquet; "
+            "name the directory that semcomp compare wrote"
+        ) from None
+    return Results(check(rows), provenance, set_metrics)
+
+
+def _type(name: str) -> type[pl.DataType] | pl.DataType:
+    return FIXED.get(name, pl.Int64 if name.startswith(SECTION) else pl.Float64)
