@@ -80,19 +80,20 @@ def compare(
     Raises:
         SemcompError: as `main`.
     """
-    share, started, directory = Share.of_environment(), time.time(), Path(settings.output)
+    share, directory = Share.of_environment(), Path(settings.output)
     _make(directory)
     with FileLock(directory / ".lock"):
         data.prepare_data()
         plan, provenance = prepare(settings, data, share, command)
         parts.claim(directory, provenance, config)
-    wanted = [(codec, point) for codec, point in plan.points()]
+    wanted = plan.points()
     measure(plan, settings.workers, share, wanted)
+    ended = time.time()
     with FileLock(directory / ".lock"):
         rest = {(codec, point, name) for name in plan.names for codec, point in wanted} - parts.measured(directory)
         file = directory / "results.parquet"
-        if rest or (share.world > 1 and file.is_file() and file.stat().st_mtime > started):
-            return 0  # another process has still to finish, or did so after this one and has rendered
+        if rest or (share.world > 1 and file.is_file() and file.stat().st_mtime > ended):
+            return 0  # another process has still to finish, or has rendered with these rows
         _time(plan, settings.timed_images)
         summary = render(directory)
         if logger is None and settings.wandb.project is not None:
@@ -236,7 +237,6 @@ class Worker:
     current: "Worker"
 
     def __init__(self, plan: Plan, rank: int) -> None:
-        torch.manual_seed(0)
         self.measurer = Measurer(plan)
         (plan.directory / "parts").mkdir(exist_ok=True)
         self.file = plan.directory / "parts" / f"rows-{rank}-{uuid.uuid4().hex[:12]}.jsonl"
