@@ -80,19 +80,12 @@ def compare(
     Raises:
         SemcompError: as `main`.
     """
-    share, directory = Share.of_environment(), Path(settings.output)
-    _make(directory)
-    with FileLock(directory / ".lock"):
-        data.prepare_data()
-        plan, provenance = prepare(settings, data, share, command)
-        parts.claim(directory, provenance, config)
-    wanted = plan.points()
-    measure(plan, settings.workers, share, wanted)
-    ended = time.time()
+    plan = fill(settings, data, config, command)
+    directory, wanted, ended = plan.directory, plan.points(), time.time()
     with FileLock(directory / ".lock"):
         rest = {(codec, point, name) for name in plan.names for codec, point in wanted} - parts.measured(directory)
         file = directory / "results.parquet"
-        if rest or (share.world > 1 and file.is_file() and file.stat().st_mtime > ended):
+        if rest or (Share.of_environment().world > 1 and file.is_file() and file.stat().st_mtime > ended):
             return 0  # another process has still to finish, or has rendered with these rows
         _time(plan, settings.timed_images)
         summary = render(directory)
@@ -106,6 +99,22 @@ def compare(
     if failed:
         Console(stderr=True).print(f"{failed} pairs failed; their errors stand in {file}", highlight=False)
     return 3 if failed else 0
+
+
+def fill(settings: Settings, data: ImageDataModule, config: str = "", command: str = "") -> Plan:
+    """Measure this process's share of what is not measured yet, into part files.
+
+    Raises:
+        SemcompError: as `main`.
+    """
+    share, directory = Share.of_environment(), Path(settings.output)
+    _make(directory)
+    with FileLock(directory / ".lock"):
+        data.prepare_data()
+        plan, provenance = prepare(settings, data, share, command)
+        parts.claim(directory, provenance, config)
+    measure(plan, settings.workers, share)
+    return plan
 
 
 def report(args: list[str]) -> None:
@@ -195,13 +204,13 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
     return plan, provenance
 
 
-def measure(plan: Plan, workers: int, share: Share, wanted: Sequence[tuple[str, str]]) -> None:
+def measure(plan: Plan, workers: int, share: Share) -> None:
     """Append the rows of this process's images that are not there yet.
 
     Raises:
         SemcompError: a worker died.
     """
-    done = defaultdict(set)
+    wanted, done = plan.points(), defaultdict(set)
     for pair in parts.finished(plan.directory):
         done[pair[2]].add(pair)
     mine = range(share.rank, len(plan.names), share.world)
