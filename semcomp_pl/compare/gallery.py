@@ -148,7 +148,7 @@ def _file(directory: Path, image: str, point: Point) -> Path:
 def _webp(file: Path, quality: Quality) -> str:
     picture, data = _open(file).convert("RGB"), io.BytesIO()
     if quality == "lossless":
-        picture.save(data, "WEBP", lossless=True, quality=50, method=4)
+        picture.save(data, "WEBP", lossless=True, quality=20, method=2)
     else:
         picture.save(data, "WEBP", quality=int(quality), method=4)
     return _uri("image/webp", data)

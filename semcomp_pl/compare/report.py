@@ -12,6 +12,7 @@ The page is `pages/report.html` with the scripts beside it. It asks no server fo
 
 import json
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ from typing import Any, cast
 import jinja2
 import numpy as np
 import polars as pl
+from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
 
 from semcomp_pl import __version__
@@ -98,6 +100,7 @@ def _environment() -> jinja2.Environment:
         "number": _number,
         "interval": _interval,
         "plain": lambda text: str(text).translate(_MARKDOWN),
+        "breakable": _breakable,
         "label_of": lambda metric: describe(metric).label,
         "json_lines": lambda value: json.dumps(value, indent=1, ensure_ascii=False, default=str),
     }
@@ -177,6 +180,11 @@ def _interval(estimate: Estimate | None, metric: str = "", digits: int | None = 
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
     return f"[{_number(estimate.low, metric, digits)}, {_number(estimate.high, metric, digits)}]"
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may break between its words."""
+    return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", name))
 
 
 def _facts(provenance: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -92,19 +92,19 @@ function setUpBrowser() {
     const rows = ["bytes", "bpp", ...Object.keys(report.metrics)]
       .filter((name, place, all) => all.indexOf(name) === place && (mine[name] != null || other[name] != null))
       .map((name) => {
-        const { label, unit, digits, higher_is_better: higher } =
-          name === "bytes" ? { label: "File", unit: "bytes", digits: 0, higher_is_better: null } : about(name);
+        const { axis, digits, higher_is_better: higher } =
+          name === "bytes" ? { axis: "File (bytes)", digits: 0, higher_is_better: null } : about(name);
         const wins = higher == null || mine[name] == null || other[name] == null ? 0 : (mine[name] - other[name]) * (higher ? 1 : -1);
         const cell = (one, better) => element("td", { class: better ? "better" : null }, number(one[name], digits));
         const gap = mine[name] != null && other[name] != null ? mine[name] - other[name] : null;
-        return [rowHead(label, unit), cell(mine, wins > 0), cell(other, wins < 0), element("td", {}, gap == null ? "–" : number(gap, digits, true))];
+        return [rowHead(axis), cell(mine, wins > 0), cell(other, wins < 0), element("td", {}, gap == null ? "–" : number(gap, digits, true))];
       });
     const faults = [mine, other].some((one) => one.error)
       ? [[rowHead("Error"), element("td", {}, mine.error ?? ""), element("td", {}, other.error ?? ""), element("td")]]
       : [];
     const head = (place) => {
       const made = columnHead(nameOf(place), pointOf(place).point);
-      if (place !== original) made.prepend(element("span", { class: "swatch", style: `background: ${report.codecs[nameOf(place)].colour}` }));
+      if (place !== original) made.style.borderBottom = `3px solid ${report.codecs[nameOf(place)].colour}`;
       return made;
     };
     byId("picture-values").replaceChildren(
@@ -154,7 +154,7 @@ function setUpBrowser() {
 
   fillSides();
   fill(byId("picture-image"), images.map((name, place) => [String(place), name]));
-  fill(byId("picture-metric"), metrics.map((name) => [name, `image by ${about(name).label}`]));
+  fill(byId("picture-metric"), metrics.map((name) => [name, about(name).label]));
   byId("thumbnails").append(
     ...images.map((name, place) => {
       const [source] = report.sources[place][original] ?? Object.values(report.sources[place])[0];

@@ -147,7 +147,7 @@ function makeChart(id, hint) {
       borderDash: dash,
       pointStyle: style,
       pointRotation: rotation,
-      pointRadius: 5,
+      pointRadius: style === "circle" ? 4.5 : 5.5,
       pointHoverRadius: 8,
       pointBorderWidth: open ? 2.5 : 1,
     };
@@ -165,13 +165,13 @@ function makeChart(id, hint) {
       afterBuildTicks(scale) {
         const inside = TICKS.filter((tick) => tick >= scale.min && tick <= scale.max);
         if (logarithmic && inside.length > 1) scale.ticks = inside.map((value) => ({ value }));
-        else scale.ticks = scale.ticks.filter(({ value }) => value >= scale.min && value <= scale.max);
       },
       title: { display: true, text: title, color: themeColour("--text"), font: { size: 13 } },
       grid: { color: themeColour("--line") },
       border: { color: themeColour("--line") },
       ticks: {
         color: themeColour("--muted"),
+        includeBounds: false,
         maxRotation: 0,
         autoSkip: !logarithmic,
         callback: (value) => (logarithmic ? String(value) : String(Number(value.toPrecision(6)))).replace("-", "−"),

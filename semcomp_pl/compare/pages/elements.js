@@ -38,18 +38,25 @@ function interval(estimate, digits, signed = false) {
 }
 
 /** A cell with a value and, below it, its interval. */
-function estimateCell(estimate, digits, { signed = false, look = null } = {}) {
+function estimateCell(estimate, digits, { signed = false, look = null, mark = null } = {}) {
   if (!estimate) return element("td", {}, element("span", { class: "none" }, "–"));
   const range = interval(estimate, digits, signed);
-  return element("td", { class: look }, number(estimate.value, digits, signed), range && element("small", {}, range));
+  const marked = mark && element("span", { class: "mark", role: "img", "aria-label": look }, mark);
+  const value = number(estimate.value, digits, signed);
+  return element("td", { class: look }, value, marked && " ", marked, range && element("small", {}, range));
+}
+
+/** A name that may break between its words, as CodecNames have none. */
+function breakable(name) {
+  return element("span", {}, ...name.split(/(?<=[a-z])(?=[A-Z])/).flatMap((part) => [part, element("wbr")]));
 }
 
 function columnHead(text, small = null) {
-  return element("th", { scope: "col" }, text, small && element("small", {}, small));
+  return element("th", { scope: "col" }, breakable(text), small && element("small", {}, small));
 }
 
 function rowHead(text, small = null) {
-  return element("th", { scope: "row" }, text, small && element("small", {}, small));
+  return element("th", { scope: "row" }, breakable(text), small && element("small", {}, small));
 }
 
 function tableOf(head, rows, foot = null) {

@@ -24,6 +24,8 @@ function differenceAt(rate, codec, other, metric) {
   return null;
 }
 
+const MARKS = { best: "★", tied: "≈" };
+
 function setUpClasses() {
   if (!byId("class-table")) return;
   fill(byId("class-rate"), rateChoices, String(usualRate));
@@ -36,10 +38,12 @@ function setUpClasses() {
     const ceiling = report.ceiling && !base;
     const rows = ["miou", ...report.classes.map((name) => `iou_${name}`)].map((metric) => {
       const values = here.map((codec) => standing(rate, codec).metrics[metric]);
-      const top = Math.max(...values.map((one) => one?.value ?? -1));
       const name = metric === "miou" ? "mean (mIoU)" : metric.slice("iou_".length);
       const cells = here.map((codec, place) => {
-        if (!base) return estimateCell(values[place], 3, { look: values[place]?.value === top && "best" });
+        if (!base) {
+          const look = report.rates[rate].entries.find((one) => one.codec === codec).standing[metric];
+          return estimateCell(values[place], 3, { look, mark: MARKS[look] });
+        }
         const gap = differenceAt(rate, codec, base, metric);
         return estimateCell(gap, 3, { signed: true, look: lookOf(gap, metric) });
       });
