@@ -108,7 +108,7 @@ class ReferenceCoder:
             return partial(self.format(*self.fixed[point]).compress, image)
         if self._image is not image:
             self._image, self._files = image, {}
-        found = best_at(image, target, self._remembering, downscales=DOWNSCALES)
+        found = best_at(image.cpu(), target, self._remembering, downscales=DOWNSCALES)
         if found is None:
             raise SemcompError(f"{NO_FILE} {target:g} bits per pixel")
         assert isinstance(found.codec, PillowCodec)

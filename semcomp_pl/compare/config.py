@@ -1,10 +1,11 @@
 """What a comparison is told: codecs, data, judge, metrics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
 
 from semcomp_pl.compare.summary import TARGETS
@@ -129,13 +130,12 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     parser.add_class_arguments(Settings, None)
     parser.add_argument("--trainer.logger", type=WandbLogger | None, default=None, help="As of the other commands.")
     config = parser.parse_args([resolve_config(arg) for arg in args])
+    if config.models and not config.references:
+        config.references = [Namespace(**asdict(one)) for one in sensible_references()]
+    config.codecs = [*config.codecs, *(Namespace(**asdict(ModelCodec(model))) for model in config.models)]
+    config.models = []
     built = parser.instantiate(config)
-    names = Settings.__dataclass_fields__
-    given = {name: built[name] for name in names}
-    given["codecs"] = [*given["codecs"], *(ModelCodec(model) for model in built.models)]
-    if built.models and not given["references"]:
-        given["references"] = sensible_references()
-    settings = Settings(**given)
+    settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})
     check(settings)
     return settings, built.data, built.trainer.logger, str(parser.dump(config))
 

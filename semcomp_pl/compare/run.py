@@ -80,19 +80,13 @@ def compare(
     Raises:
         SemcompError: as `main`.
     """
-    share, started, directory = Share.of_environment(), time.time(), Path(settings.output)
-    _make(directory)
-    with FileLock(directory / ".lock"):
-        data.prepare_data()
-        plan, provenance = prepare(settings, data, share, command)
-        parts.claim(directory, provenance, config)
-    wanted = [(codec, point) for codec, point in plan.points()]
-    measure(plan, settings.workers, share, wanted)
+    plan = fill(settings, data, config, command)
+    directory, wanted, ended = plan.directory, plan.points(), time.time()
     with FileLock(directory / ".lock"):
         rest = {(codec, point, name) for name in plan.names for codec, point in wanted} - parts.measured(directory)
         file = directory / "results.parquet"
-        if rest or (share.world > 1 and file.is_file() and file.stat().st_mtime > started):
-            return 0  # another process has still to finish, or did so after this one and has rendered
+        if rest or (Share.of_environment().world > 1 and file.is_file() and file.stat().st_mtime > ended):
+            return 0  # another process has still to finish, or has rendered with these rows
         _time(plan, settings.timed_images)
         summary = render(directory)
         if logger is None and settings.wandb.project is not None:
@@ -105,6 +99,22 @@ def compare(
     if failed:
         Console(stderr=True).print(f"{failed} pairs failed; their errors stand in {file}", highlight=False)
     return 3 if failed else 0
+
+
+def fill(settings: Settings, data: ImageDataModule, config: str = "", command: str = "") -> Plan:
+    """Measure this process's share of what is not measured yet, into part files.
+
+    Raises:
+        SemcompError: as `main`.
+    """
+    share, directory = Share.of_environment(), Path(settings.output)
+    _make(directory)
+    with FileLock(directory / ".lock"):
+        data.prepare_data()
+        plan, provenance = prepare(settings, data, share, command)
+        parts.claim(directory, provenance, config)
+    measure(plan, settings.workers, share)
+    return plan
 
 
 def report(args: list[str]) -> None:
@@ -194,13 +204,13 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
     return plan, provenance
 
 
-def measure(plan: Plan, workers: int, share: Share, wanted: Sequence[tuple[str, str]]) -> None:
+def measure(plan: Plan, workers: int, share: Share) -> None:
     """Append the rows of this process's images that are not there yet.
 
     Raises:
         SemcompError: a worker died.
     """
-    done = defaultdict(set)
+    wanted, done = plan.points(), defaultdict(set)
     for pair in parts.finished(plan.directory):
         done[pair[2]].add(pair)
     mine = range(share.rank, len(plan.names), share.world)
@@ -236,7 +246,6 @@ class Worker:
     current: "Worker"
 
     def __init__(self, plan: Plan, rank: int) -> None:
-        torch.manual_seed(0)
         self.measurer = Measurer(plan)
         (plan.directory / "parts").mkdir(exist_ok=True)
         self.file = plan.directory / "parts" / f"rows-{rank}-{uuid.uuid4().hex[:12]}.jsonl"

@@ -17,10 +17,11 @@ from polars.testing import assert_frame_equal
 
 from semcomp_pl.cli import main
 from semcomp_pl.codecs import WebP, best_at
+from semcomp_pl.compare import parts
 from semcomp_pl.compare.config import ModelCodec, Reference, Settings, Wandb
 from semcomp_pl.compare.pictures import picture_path
 from semcomp_pl.compare.rows import read_results
-from semcomp_pl.compare.run import compare
+from semcomp_pl.compare.run import compare, fill
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.miou import image_confusions
@@ -54,13 +55,8 @@ def settings(files: Files, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def run(lab: Lab) -> Run:
-    """Compare, and the rows of the results."""
-
-    def call(settings: Settings, status: int = 0) -> pl.DataFrame:
-        assert compare(settings, lab.data()) == status
-        return read_results(Path(settings.output) / "results.parquet").rows
-
-    return call
+    """Measure, and the rows of the results."""
+    return lambda settings: parts.collect(fill(settings, lab.data()).directory).rows
 
 
 def samples(lab: Lab) -> list[dict[str, Any]]:
@@ -110,9 +106,9 @@ def test_rows_hold_what_files_decode_to(settings: Settings, run: Run, lab: Lab, 
 
 
 def test_summary_figures_pictures_and_provenance_stand_beside_the_rows(
-    settings: Settings, run: Run, files: Files
+    settings: Settings, lab: Lab, files: Files
 ) -> None:
-    run(settings)
+    assert compare(settings, lab.data()) == 0
     output = Path(settings.output)
     summary = json.loads((output / "summary.json").read_text())
     assert summary["codecs"] == ["RateDistortion", "WebP"]
@@ -137,7 +133,6 @@ def test_finished_pairs_are_not_measured_again(settings: Settings, run: Run) -> 
     (part,) = (Path(settings.output) / "parts").glob("rows-*")
     lines = part.read_text().splitlines(keepends=True)
     part.write_text("".join(lines[:-2]) + lines[-2][:40])  # as a kill leaves it
-    (Path(settings.output) / "results.parquet").unlink()
     assert_frame_equal(run(settings), rows)
     assert measured(settings) == len(rows) + 1
     assert_frame_equal(run(settings), rows)
@@ -162,20 +157,21 @@ def test_another_comparison_is_refused(settings: Settings, run: Run, lab: Lab) -
         (replace(settings, references=[]), "codecs, points, references"),
     ):
         with pytest.raises(SemcompError, match=f"a comparison of other {named} was begun here"):
-            compare(other, lab.data())
+            fill(other, lab.data())
     run(replace(settings, pictures=1, draws=20))
 
 
-def test_a_failing_pair_is_recorded_and_tried_again(settings: Settings, run: Run) -> None:
+def test_a_failing_pair_is_recorded_and_tried_again(settings: Settings, run: Run, lab: Lab) -> None:
     """No JPEG 2000 of one pixel by two."""
     settings = replace(settings, references=[Reference("JPEG2000", points=[(32.0, 50)])])
-    rows = run(settings, status=3)
+    rows = run(settings)
     failed = rows.filter(pl.col("error").is_not_null())
     assert failed["codec"].unique().to_list() == ["JPEG2000"]
     assert len(failed) == 3
     assert failed["error"][0].startswith("JPEG2000 cannot hold an image of 2x1")
-    assert_frame_equal(run(settings, status=3), rows)
-    assert measured(settings) == len(rows) + 3
+    assert compare(settings, lab.data()) == 3
+    assert_frame_equal(run(settings), rows)
+    assert measured(settings) == len(rows) + 6
 
 
 def test_a_rate_that_a_format_cannot_reach_is_no_fault(settings: Settings, run: Run) -> None:
@@ -183,6 +179,7 @@ def test_a_rate_that_a_format_cannot_reach_is_no_fault(settings: Settings, run: 
     assert rows.filter(pl.col("codec") == "WebP")["error"].unique().to_list() == [
         "no file at or below 0.001 bits per pixel"
     ]
+    assert parts.faults(rows) == 0
 
 
 def test_label_maps_come_from_the_segmenter_or_make_an_oracle(
@@ -209,9 +206,9 @@ def test_who_may_not_judge_is_refused(settings: Settings, lab: Lab, files: Files
     for codec in (str(trained), files.conditional):
         settings = replace(settings, codecs=[ModelCodec(codec)], judge=lab.segmenter, segmenter=lab.segmenter)
         with pytest.raises(SemcompError, match="and may not judge it; name another --judge"):
-            compare(settings, lab.data())
+            fill(settings, lab.data())
     with pytest.raises(SemcompError, match="sends a label map; name a --segmenter that makes it"):
-        compare(replace(settings, segmenter=None), lab.data())
+        fill(replace(settings, segmenter=None), lab.data())
 
 
 def test_models_of_one_class_and_shape_are_told_apart(settings: Settings, run: Run, lab: Lab, tmp_path: Path) -> None:
@@ -221,7 +218,7 @@ def test_models_of_one_class_and_shape_are_told_apart(settings: Settings, run: R
     names = rows["codec"].unique(maintain_order=True).to_list()
     assert names == ["Original", "RateDistortion (plain)", "RateDistortion (other)", "mine"]
     with pytest.raises(SemcompError, match="two models as mine, low found"):
-        compare(replace(settings, codecs=[codecs[-1]] * 2), lab.data())
+        fill(replace(settings, codecs=[codecs[-1]] * 2), lab.data())
 
 
 def write_data(lab: Lab, file: Path, **changes: Any) -> Path:
@@ -246,9 +243,12 @@ def test_two_models_by_name_are_compared_with_sensible_references(lab: Lab, file
 
 
 @pytest.mark.slow
-def test_times_are_of_a_serial_pass_and_workers_change_nothing(settings: Settings, run: Run, tmp_path: Path) -> None:
+def test_times_are_of_a_serial_pass_and_workers_change_nothing(
+    settings: Settings, run: Run, lab: Lab, tmp_path: Path
+) -> None:
     alone = run(settings)
-    rows = run(replace(settings, workers=2, timed_images=2, output=str(tmp_path / "two")))
+    assert compare(replace(settings, workers=2, timed_images=2, output=str(tmp_path / "two")), lab.data()) == 0
+    rows = read_results(tmp_path / "two" / "results.parquet").rows
     taken = ["encode_seconds", "decode_seconds", "peak_memory"]
     assert_frame_equal(rows.drop(taken), alone.drop(taken), rel_tol=1e-6)
     assert len({*(tmp_path / "two" / "parts").glob("rows-*")}) == 2
@@ -288,10 +288,11 @@ def test_two_ranks_measure_every_image_once_and_merge(settings: Settings, run: R
 
 @pytest.mark.slow
 def test_wandb_gets_summary_curves_and_pictures_offline(
-    settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    rows = run(replace(settings, wandb=Wandb(project="semcomp_tests")))
+    assert compare(replace(settings, wandb=Wandb(project="semcomp_tests")), lab.data()) == 0
+    rows = read_results(Path(settings.output) / "results.parquet").rows
     (tables,) = Path(settings.output).glob("wandb/offline-run-*/files/media/table")
     (points,) = tables.glob("points_*.table.json")
     found = json.loads(points.read_text())
