@@ -272,6 +272,8 @@ def _label(given: str) -> str:
 def _check_labels(one: ModelCodec, model: CodecModule, classes: int) -> None:
     if one.keep is not None and not isinstance(model, SelectiveGAN):
         raise SemcompError(f"{one.model}: {type(model).__name__} sends everything, but classes to keep were given")
+    if isinstance(model, SelectiveGAN):
+        model.region(torch.zeros(1, 1, 1), one.keep)  # raises for an unknown class
     if not isinstance(model, ConditionalGAN):
         return
     if one.labels == "segmenter":

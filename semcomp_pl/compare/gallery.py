@@ -66,7 +66,9 @@ def gallery(directory: Path, summary: Summary, limit: int, budget: int = BUDGET)
     points = dict(enumerate(summary.points))
     if summary.ceiling:
         points |= {-1: summary.ceiling}
-    there = [image for image in summary.images if any(_file(directory, image, one).is_file() for one in points.values())]
+    there = [
+        image for image in summary.images if any(_file(directory, image, one).is_file() for one in points.values())
+    ]
     known: dict[tuple[Path, Quality], str] = {}
     for choice in _choices(summary, points, there, limit):
         sources = _embed(directory, choice, colours, budget, known)

@@ -30,6 +30,7 @@ from semcomp_pl.compare.coders import segmenter_of, settle
 from semcomp_pl.compare.config import Settings, parse
 from semcomp_pl.compare.figures import write_figures
 from semcomp_pl.compare.measure import Measurer, Pair, Plan, available
+from semcomp_pl.compare.report import write_report
 from semcomp_pl.compare.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.compare.timing import time_coder
@@ -140,7 +141,8 @@ def render(directory: Path) -> Summary:
     summary.write(directory)
     _make(directory / "figures")
     write_figures(summary, directory / "figures")
-    print(f"{len(summary.points)} points over {len(summary.images)} images: {directory / 'summary.csv'}")
+    page = write_report(directory, pictures=settings.get("pictures", 20))
+    print(f"{len(summary.points)} points over {len(summary.images)} images: {page}")
     return summary
 
 
