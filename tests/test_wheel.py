@@ -19,6 +19,8 @@ def test_an_installed_wheel_finds_its_configs(tmp_path: Path) -> None:
     shipped = {f"semcomp_pl/{file.relative_to(ROOT)}" for file in (ROOT / "configs").rglob("*.yaml")}
     assert len(shipped) >= 15
     assert shipped <= inside
+    pages = {f"{file.relative_to(ROOT)}" for file in (ROOT / "semcomp_pl/compare/pages").rglob("*") if file.is_file()}
+    assert {"semcomp_pl/compare/pages/report.html", "semcomp_pl/compare/pages/vendor/LICENSES.txt"} <= pages <= inside
     assert "semcomp_pl/py.typed" in inside
     assert not [name for name in inside if name.startswith(("tests/", "weights/", "runs/"))]
     subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True)

@@ -1,8 +1,8 @@
 """The pictures of a report as data URIs, as many and as exact as its size allows.
 
-They are read from `pictures/` of the results, in the layout of `pictures.py`. Reconstructions are kept without loss where
-all of them fit; where they do not, there are fewer points, then WebP of quality 90, then fewer images. Label maps are
-never coded with loss.
+They are read from `pictures/` of the results, in the layout of `pictures.py`. Reconstructions are kept without loss
+where they fit, all of them or those at the target rates; else as WebP of quality 90; else of fewer points and images.
+Label maps are never coded with loss.
 """
 
 import io
@@ -161,10 +161,8 @@ def _label_map(file: Path, colours: list[str]) -> str:
     labels, data = np.asarray(_open(file)), io.BytesIO()
     if labels.dtype != np.uint8 or labels.ndim != 2:
         raise SemcompError(f"{file}: {labels.dtype} of shape {labels.shape} found, expected a mask of 8-bit train ids")
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(colours)] = [list(bytes.fromhex(colour[1:])) for colour in colours]
     picture = Image.fromarray(labels).convert("L")
-    picture.putpalette(palette.tobytes())
+    picture.putpalette(bytes.fromhex("".join(colour[1:] for colour in colours)).ljust(768, b"\0"))
     picture.save(data, "PNG", optimize=True, transparency=bytes([255] * len(colours) + [0] * (256 - len(colours))))
     return _uri("image/png", data)
 

@@ -7,7 +7,8 @@ Both are made from a directory of results, finished or not:
     figures/          as SVG and PNG, linked in report.md, see `figures.py`
     pictures/         of a bounded number of images, see `pictures.py`; may be absent
 
-The page is `pages/report.html` with the scripts beside it. It asks no server for anything: its content policy forbids it.
+The page is `pages/report.html` with the scripts beside it. It asks no server for anything: its own content security
+policy forbids it.
 """
 
 import json

@@ -15,8 +15,7 @@ from tests.compare.rows import CLASSES, HEIGHT, WIDTH, street_results
 
 
 def write_directory(directory: Path, results: Results | None = None, *, pictures: int = 3) -> Summary:
-    """Rows, summary and pictures of the first images; half the images that a codec decodes are blurred the more, the
-    fewer bits it has."""
+    """Rows, summary and pictures of the first images, the more blurred the fewer bits a codec has."""
     results = results or street_results(6)
     summary = summarise(results, draws=200)
     write_results(results, directory / "results.parquet")
@@ -30,7 +29,8 @@ def write_directory(directory: Path, results: Results | None = None, *, pictures
             file = picture_path(directory, image, one.codec, one.point)
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(original).filter(ImageFilter.GaussianBlur(blur)).save(file)
-            seen = Image.fromarray(labels).filter(ImageFilter.ModeFilter(1 + 2 * round(blur)))
+            coarse = (WIDTH // (1 + round(blur)), HEIGHT // (1 + round(blur)))
+            seen = Image.fromarray(labels).resize(coarse, Image.Resampling.NEAREST)
             seen.save(picture_path(directory, image, one.codec, one.point, ".label.png"))
     return summary
 

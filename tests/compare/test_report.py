@@ -1,0 +1,141 @@
+"""The report's files: what stands in them, without a browser."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from semcomp_pl.compare.names import describe
+from semcomp_pl.compare.report import read_summary, write_report
+from semcomp_pl.compare.rows import Results, table
+from semcomp_pl.compare.summary import Summary
+from semcomp_pl.errors import SemcompError
+from tests.compare.results import write_directory
+from tests.compare.rows import street_results
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def summary(directory: Path) -> Summary:
+    found = write_directory(directory, pictures=1)
+    assert write_report(directory) == directory / "report.html"
+    return found
+
+
+class Attributes(HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The tables of a Markdown text as cells."""
+    blocks = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    return [[re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()] for block in blocks]
+
+
+def test_a_summary_is_read_as_it_was_written(directory: Path, summary: Summary) -> None:
+    assert read_summary(directory / "summary.json") == summary
+
+
+def test_the_page_names_nothing_outside_itself(directory: Path, summary: Summary) -> None:
+    page = (directory / "report.html").read_text()
+    assert len(page.encode()) < 15_000_000
+    for tag, attributes in Attributes(page).found:
+        for name in ("src", "href", "data", "action", "poster", "srcset"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:")), tag
+    assert "sourceMappingURL" not in page
+    assert "MIT License" in page
+
+
+def test_markdown_has_the_values_and_marks_of_the_summary(directory: Path, summary: Summary) -> None:
+    text = (directory / "report.md").read_text()
+    found = tables(text)
+    for rows in found:
+        assert {len(row) for row in rows} == {len(rows[0])}
+    for at, rows in zip(summary.at_rates, found, strict=False):
+        assert f"### At or below {at.target:g} bpp" in text
+        assert len(rows) == 2 + len(summary.codecs) + 1
+        for entry, cells in zip(at.entries, rows[2:], strict=False):
+            assert entry.point
+            point = summary.point(entry.codec, entry.point)
+            assert cells[0].strip() == entry.codec
+            for metric, cell in zip(summary.metrics, cells[3:], strict=True):
+                if metric not in point.metrics:
+                    assert cell.strip() == "–"  # noqa: RUF001
+                    continue
+                assert f"{point.metrics[metric].value:.{describe(metric).digits}f}" in cell
+                assert ("★" in cell) == (entry.standing.get(metric) == "best")
+                assert ("≈" in cell) == (entry.standing.get(metric) == "tied")
+    assert "semcomp compare --config configs/compare/streets.yaml" in text
+
+
+def test_figures_are_linked_where_they_are(directory: Path, summary: Summary) -> None:
+    assert "![" not in (directory / "report.md").read_text()
+    (directory / "figures").mkdir()
+    (directory / "figures" / "psnr.svg").touch()
+    (directory / "figures" / "perception_0.06.svg").touch()
+    write_report(directory)
+    links = re.findall(r"!\[.*?\]\((.*?)\)", (directory / "report.md").read_text())
+    assert links == ["figures/psnr.svg", "figures/perception_0.06.svg"]
+
+
+def test_data_that_must_not_be_shown_are_not(directory: Path, summary: Summary) -> None:
+    assert "data:image/webp" in (directory / "report.html").read_text()
+    write_report(directory, pictures=0)
+    assert "data:image/webp" not in (directory / "report.html").read_text()
+
+
+def test_the_same_results_give_the_same_files(directory: Path, summary: Summary) -> None:
+    write_report(directory)
+    first = [(directory / name).read_bytes() for name in ("report.html", "report.md")]
+    write_report(directory)
+    assert [(directory / name).read_bytes() for name in ("report.html", "report.md")] == first
+
+
+def test_hardly_any_results_can_be_reported(tmp_path: Path) -> None:
+    row: dict[str, Any] = {"codec": "one", "point": "p", "kind": "model", "image": "a", "height": 8, "width": 8}
+    fine = Results(table([{**row, "bytes": 8, "bpp": 1.0, "psnr": 20.0}]), {})
+    failed = Results(table([{**row, "error": "it | failed"}]), {})
+    for number, results in enumerate([fine, failed, Results(table([]), {})]):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        write_directory(directory, results)
+        write_report(directory)
+        for rows in tables((directory / "report.md").read_text()):
+            assert {len(line) for line in rows} == {len(rows[0])}
+
+
+def test_a_directory_without_results_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SemcompError, match="no results of a comparison found"):
+        write_report(tmp_path)
+    write_directory(tmp_path, pictures=0)
+    (tmp_path / "summary.json").write_text('{"codecs": []}')
+    with pytest.raises(SemcompError, match="no summary of a comparison found"):
+        write_report(tmp_path)
+
+
+def test_markup_in_names_is_text(tmp_path: Path) -> None:
+    results = street_results(2)
+    rows = results.rows.with_columns(pl.col("codec").replace("WebP", "<b>|`x`</script>"))
+    write_directory(tmp_path, Results(rows, {**results.provenance, "command": "<i>`rm`\n"}), pictures=0)
+    write_report(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert not {tag for tag, _ in Attributes(page).found} & {"b", "i"}
+    text = (tmp_path / "report.md").read_text()
+    assert "\\<b\\>\\|\\`x\\`\\</script\\>" in text
+    for lines in tables(text):
+        assert {len(line) for line in lines} == {len(lines[0])}
