@@ -131,8 +131,8 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     parser.add_argument("--trainer.logger", type=WandbLogger | None, default=None, help="As of the other commands.")
     config = parser.parse_args([resolve_config(arg) for arg in args])
     if config.models and not config.references:
-        config.references = [Namespace(**asdict(one)) for one in sensible_references()]
-    config.codecs = [*config.codecs, *(Namespace(**asdict(ModelCodec(model))) for model in config.models)]
+        config.references = [Namespace(**asdict(one)) for one in sensible_references()]  # type: ignore[no-untyped-call]
+    config.codecs = [*config.codecs, *(Namespace(**asdict(ModelCodec(model))) for model in config.models)]  # type: ignore[no-untyped-call]
     config.models = []
     built = parser.instantiate(config)
     settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})

@@ -7,7 +7,7 @@ Label maps are never coded with loss.
 
 import io
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,7 +110,7 @@ def _choices(summary: Summary, points: dict[int, Point], images: list[str], limi
         yield _Choice(_spread(images, count), subsets[2][1], subsets[2][0], "90")
 
 
-def _only(points: dict[int, Point], names: set[tuple[str, str | None]]) -> dict[int, Point]:
+def _only(points: dict[int, Point], names: Collection[tuple[str, str | None]]) -> dict[int, Point]:
     return {place: one for place, one in points.items() if place == -1 or (one.codec, one.point) in names}
 
 

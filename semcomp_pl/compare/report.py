@@ -28,7 +28,7 @@ from semcomp_pl import __version__
 from semcomp_pl.atomic import write_file
 from semcomp_pl.compare import figures
 from semcomp_pl.compare.gallery import Gallery, gallery
-from semcomp_pl.compare.names import describe, has_ceiling
+from semcomp_pl.compare.names import PERCEPTUAL, describe, has_ceiling
 from semcomp_pl.compare.rows import Results, metric_names, read_results
 from semcomp_pl.compare.statistics import hits_and_unions
 from semcomp_pl.compare.summary import Estimate, Point, Summary
@@ -58,7 +58,7 @@ def write_report(directory: Path, *, pictures: int = 20) -> Path:
         "summary": summary,
         "shown": shown,
         "metrics": [name for name in summary.metrics if any(name in one.metrics for one in summary.points)],
-        "perceptual": [name for name in figures.PERCEPTUAL if name in summary.metrics],
+        "perceptual": [name for name in PERCEPTUAL if name in summary.metrics],
         "sections": list(dict.fromkeys(name for one in summary.points for name in one.sections if name != "total")),
         "figures": {file.stem for file in (directory / "figures").glob("*.svg")},
         "deltas": {(one.metric, one.anchor, one.test): one for one in summary.bjontegaard},
@@ -120,7 +120,7 @@ def _payload(summary: Summary, results: Results, shown: Gallery) -> dict[str, An
         "metrics": {name: {**describe(name)._asdict(), "axis": describe(name).axis} for name in known},
         "curves": [name for name in summary.metrics if any(name in one.metrics for one in summary.points)],
         "ceilings": [name for name in known if has_ceiling(name)],
-        "perceptual": [name for name in figures.PERCEPTUAL if name in summary.metrics],
+        "perceptual": [name for name in PERCEPTUAL if name in summary.metrics],
         "points": [asdict(one) for one in summary.points],
         "ceiling": summary.ceiling and asdict(summary.ceiling),
         "rates": [asdict(one) for one in summary.at_rates],
