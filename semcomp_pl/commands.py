@@ -157,7 +157,7 @@ def _text(found: dict[str, Any]) -> str:
     names = {
         "latent": ("uniform", "static", "context"),
         "labels": ("uniform", "mixed"),
-        "heatmap": ("uniform", "mixed", "classes"),
+        "heatmap": ("uniform", "adaptive", "classes"),
         "thumbnail": ("uniform", "static", *pictures),
         "residual": ("", "", *pictures),
     }

@@ -1,23 +1,26 @@
 """Which cells of a latent are coded: a map of yes and no, as short as the label map beside it allows."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semcomp_pl.coding.label_map import LabelCoder
+from semcomp_pl.coding.ans import Counts, Decoder, Encoder, ideal_bits
+from semcomp_pl.coding.fixed import TOTAL
 from semcomp_pl.errors import FileError
 
 Heatmap = NDArray[np.bool_]
-CLASSES = 2
-"""The coder after `LabelCoder`'s own: a bit a class, whose cells are kept."""
+UNIFORM, ADAPTIVE, CLASSES = 0, 1, 2
+_NEIGHBOURS = ((0, -1), (-1, -1), (-1, 0), (-1, 1))
+_AGREE = 3  # a neighbour weighs as much as so many cells seen before
 
 
 class HeatmapCoder:
     """Codes heatmaps (H, W) beside a label map that was sent before.
 
-    Regions chosen by class need a bit a class, because the cells follow from the label map. Others (boxes, single
-    instances) go through the adaptive coder of label maps, or are sent as they are where that is shorter.
+    Regions chosen by class need a bit a class where the cells follow from the label map as it was sent. Others (boxes,
+    single instances, coarse label maps) are coded cell by cell under what the neighbours say, or are sent as they are
+    where that is shorter.
 
     Args:
         classes: K of the label map.
@@ -25,7 +28,6 @@ class HeatmapCoder:
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
-        self._plain = LabelCoder(1)  # 0 = kept, and one more id
 
     def bound_bits(self, cells: int) -> float:
         """A bit a cell."""
@@ -33,7 +35,11 @@ class HeatmapCoder:
 
     def encode(self, heatmap: Heatmap, present: NDArray[np.bool_]) -> tuple[int, bytes]:
         """The shortest coder's bytes, and which it is; `present` (K, H, W) tells the classes of each cell."""
-        found = [self._plain.encode(_as_labels(heatmap))]
+        bits = np.ascontiguousarray(heatmap).ravel().astype(np.uint8)
+        plain, adaptive = Encoder(), Encoder()
+        plain.push_uniform(bits, 2)
+        adaptive.push(bits, _all_counts(heatmap))
+        found = [(UNIFORM, plain.data()), (ADAPTIVE, adaptive.data())]
         flat = present.reshape(len(present), -1)
         kept = np.asarray(~(flat & ~heatmap.ravel()).any(1) & flat.any(1))  # lie inside the heatmap whole
         if (_cells_of(kept, present) == heatmap).all():
@@ -42,7 +48,9 @@ class HeatmapCoder:
 
     def ideal_bits(self, coder: int, heatmap: Heatmap) -> float:
         """Code length under a coder's probabilities."""
-        return float(self.classes) if coder == CLASSES else self._plain.ideal_bits(coder, _as_labels(heatmap))
+        if coder == ADAPTIVE:
+            return ideal_bits(heatmap.ravel().astype(np.uint8), _all_counts(heatmap))
+        return float(self.classes) if coder == CLASSES else self.bound_bits(heatmap.size)
 
     def decode(self, coder: int, data: bytes, present: NDArray[np.bool_]) -> Heatmap:
         """The heatmap of bytes.
@@ -50,9 +58,18 @@ class HeatmapCoder:
         Raises:
             FileError: another coder, or bytes that no heatmap of this size has.
         """
+        height, width = present.shape[1:]
+        if coder in {UNIFORM, ADAPTIVE} and len(data) > height * width / 8 + 5:
+            raise FileError(f"{len(data)} bytes found for a heatmap of {width}x{height}, more than it can need")
+        if coder == UNIFORM:
+            decoder = Decoder(data)
+            plain = decoder.pop_uniform(height * width, 2).reshape(height, width).astype(bool)
+            decoder.finish()
+            return np.asarray(plain)
+        if coder == ADAPTIVE:
+            return _decode_adaptive(data, height, width)
         if coder != CLASSES:
-            found: Heatmap = self._plain.decode(coder, data, *present.shape[1:]) == 0
-            return found
+            raise FileError(f"heatmap coder {coder} found, expected {UNIFORM} to {CLASSES}; upgrade semcomp_pl")
         size = -(-self.classes // 8)
         if len(data) > size or data.endswith(b"\0"):
             raise FileError(f"{len(data)} bytes of kept classes found, expected at most {size}; the file is damaged")
@@ -66,5 +83,29 @@ def _cells_of(kept: NDArray[np.bool_], present: NDArray[np.bool_]) -> Heatmap:
     return np.asarray(present[kept].any(0))
 
 
-def _as_labels(heatmap: Heatmap) -> NDArray[Any]:
-    return np.where(heatmap, 0, 255)
+def _adapting(heatmap: Heatmap) -> Iterator[tuple[int, int, Counts]]:
+    """Row, column and counts (1, 2) of each cell; reads the cell itself only when it is asked for the next."""
+    height, width = heatmap.shape
+    kept = np.array([bin(context).count("1") for context in range(16)])
+    tallies = 1 + _AGREE * np.stack([4 - kept, kept], 1)
+    for row in range(height):
+        for column in range(width):
+            context = 0
+            for down, across in _NEIGHBOURS:
+                i, j = row + down, column + across
+                context = 2 * context + int(i >= 0 and 0 <= j < width and heatmap[i, j])
+            yes = max(1, min(TOTAL - 1, int(tallies[context, 1]) * TOTAL // int(tallies[context].sum())))
+            yield row, column, np.array([[TOTAL - yes, yes]], np.int64)
+            tallies[context, int(heatmap[row, column])] += 2
+
+
+def _all_counts(heatmap: Heatmap) -> Counts:
+    return np.concatenate([counts for *_, counts in _adapting(heatmap)])
+
+
+def _decode_adaptive(data: bytes, height: int, width: int) -> Heatmap:
+    decoder, heatmap = Decoder(data), np.zeros((height, width), bool)
+    for row, column, counts in _adapting(heatmap):
+        heatmap[row, column] = decoder.pop(counts)[0]
+    decoder.finish()
+    return heatmap

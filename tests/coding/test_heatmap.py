@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semcomp_pl.coding.context import neutral
-from semcomp_pl.coding.heatmap import CLASSES, HeatmapCoder
+from semcomp_pl.coding.heatmap import ADAPTIVE, CLASSES, HeatmapCoder
 from semcomp_pl.coding.latent import LatentCoder, count, normalise
 from semcomp_pl.errors import FileError
 from tests.coding.test_context import grid, model
@@ -48,6 +48,18 @@ def test_a_box_costs_less_than_a_bit_a_cell() -> None:
     heatmap = np.zeros((32, 64), bool)
     heatmap[10:20, 7:40] = True
     assert len(HeatmapCoder(11).encode(heatmap, present)[1]) < 32 * 64 / 8 / 6
+
+
+def test_regions_on_a_coarse_grid_cost_less_than_a_bit_a_cell() -> None:
+    """Two blobs on 16x8 cells, beside a label map that does not tell them."""
+    present = present_in(np.random.default_rng(0), 11, 8, 16)
+    heatmap = np.zeros((8, 16), bool)
+    heatmap[4:7, 2:6] = heatmap[5:8, 9:15] = True
+    coder = HeatmapCoder(11)
+    kind, data = coder.encode(heatmap, present)
+    assert kind == ADAPTIVE
+    assert len(data) <= 11
+    assert 8 * len(data) <= coder.ideal_bits(kind, heatmap) + 32
 
 
 @pytest.mark.parametrize(
