@@ -50,6 +50,7 @@ class Visit:
 
     def __init__(self, browser: Browser, directory: Path, **options: Any) -> None:
         self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        self.context.set_default_timeout(180_000)  # for machines that do other things too
         self.page: Page = self.context.new_page()
         self.wrong: list[str] = []
         self.requests: list[str] = []
