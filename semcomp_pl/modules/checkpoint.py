@@ -49,8 +49,9 @@ def start_from(module: LightningModule, path: str | Path) -> None:
     saved = read_saved(path)
     _refuse_to_forget(module, saved, path)
     own, there = _codec_part(module.state_dict()), _codec_part(saved.state)
-    known = {_network(name) for name in there}
-    lost = {name for name in own.keys() - there.keys() if _network(name) in known} | there.keys() - own.keys()
+    halves, known = ({_part(name, depth) for name in there} for depth in (1, 2))
+    new = {name for name in own if _part(name, 1) in halves and _part(name, 2) not in known}
+    lost = (own.keys() ^ there.keys()) - new
     wrong = [f"{name}, found in one of them only" for name in sorted(lost)]
     for name in own.keys() & there.keys():
         value, other = own[name], there[name]
@@ -80,8 +81,8 @@ def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if k.partition(".")[0] in {"encoder", "generator", "mean", "std"}}
 
 
-def _network(name: str) -> str:
-    return ".".join(name.split(".")[:2])
+def _part(name: str, depth: int) -> str:
+    return ".".join(name.split(".")[:depth])
 
 
 def _fits(other: Tensor, value: Tensor) -> bool:
