@@ -36,6 +36,20 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise SemcompError(f"{path}: cannot write it ({reason}); choose another place") from None
 
 
+def make_output(directory: Path) -> None:
+    """Make the directory of `--output`, and those above it, where they are not there.
+
+    Raises:
+        SemcompError: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SemcompError(
+            f"{directory}: cannot make this directory ({error.strerror}); choose another --output"
+        ) from None
+
+
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """A temporary directory that takes the place of `path`, and of what was there, when all went well."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from semcomp_pl.atomic import make_output
 from semcomp_pl.data import ImageDataModule, StreetScenes
-from semcomp_pl.errors import SemcompError
 from semcomp_pl.measure import Row, measure, measure_model, webp_coder
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.loading import load
@@ -60,12 +60,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--epochs", type=int, help="epochs of every training, for a quick look")
     options = parser.parse_args(args)
     output = Path(options.output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SemcompError(
-            f"{output}: cannot make this directory ({error.strerror}); choose another --output"
-        ) from None
+    make_output(output)
     console = Console()
     started = time.perf_counter()
     with chdir(output):

@@ -25,6 +25,7 @@ from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, Ti
 from rich.text import Text
 
 from semcomp_pl import __version__
+from semcomp_pl.atomic import make_output
 from semcomp_pl.compare import parts
 from semcomp_pl.compare.coders import segmenter_of, settle
 from semcomp_pl.compare.config import Settings, parse
@@ -109,7 +110,7 @@ def fill(settings: Settings, data: ImageDataModule, config: str = "", command: s
         SemcompError: as `main`.
     """
     share, directory = Share.of_environment(), Path(settings.output)
-    _make(directory)
+    make_output(directory)
     with FileLock(directory / ".lock"):
         data.prepare_data()
         plan, provenance = prepare(settings, data, share, command)
@@ -139,7 +140,7 @@ def render(directory: Path) -> Summary:
     settings = results.provenance.get("settings", {})
     summary = summarise(results, **{name: settings[name] for name in ("draws", "seed", "targets") if name in settings})
     summary.write(directory)
-    _make(directory / "figures")
+    make_output(directory / "figures")
     write_figures(summary, directory / "figures")
     page = write_report(directory, pictures=settings.get("pictures", 20))
     print(f"{len(summary.points)} points over {len(summary.images)} images: {page}")
@@ -306,15 +307,6 @@ def _progress(total: int, title: str = "Comparing") -> Iterator[Callable[[int], 
 def _spread(total: int, count: int) -> list[int]:
     """`count` of the places 0..total-1, evenly; all where there are fewer."""
     return sorted({int(place) for place in np.linspace(0, total - 1, min(count, total)).round()})
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SemcompError(
-            f"{directory}: cannot make this directory ({error.strerror}); choose another --output"
-        ) from None
 
 
 def _fingerprint(store: Store, names: Sequence[str]) -> str:

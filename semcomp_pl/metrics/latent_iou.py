@@ -5,7 +5,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.miou import class_iou
+from semcomp_pl.metrics.miou import class_iou, tally
 
 
 def latent_confusions(symbols: Tensor, reference: Tensor, levels: int) -> Tensor:
@@ -35,8 +35,7 @@ def latent_confusions(symbols: Tensor, reference: Tensor, levels: int) -> Tensor
             )
     channels = symbols.shape[1]
     channel = torch.arange(channels, device=symbols.device).view(-1, 1, 1)
-    cells = (channel * levels + reference) * levels + symbols
-    return cells.flatten().bincount(minlength=channels * levels**2).view(channels, levels, levels)
+    return tally(channel, reference, symbols, channels, levels)
 
 
 def latent_iou(symbols: Tensor, reference: Tensor, levels: int) -> Tensor:

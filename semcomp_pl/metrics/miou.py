@@ -34,9 +34,14 @@ def image_confusions(prediction: Tensor, label: Tensor, num_classes: int) -> Ten
                 f"{name} ids {int(ids.min())}..{int(ids.max())} found, expected 0..{num_classes - 1}; "
                 "use a segmenter and a data set of one taxonomy"
             )
-    image = torch.arange(len(label), device=label.device).view(-1, 1, 1)
-    cells = ((image * num_classes + label) * num_classes + prediction)[known]
-    return cells.bincount(minlength=len(label) * num_classes**2).view(-1, num_classes, num_classes)
+    image = torch.arange(len(label), device=label.device).view(-1, 1, 1).expand_as(label)
+    return tally(image[known], label[known], prediction[known], len(label), num_classes)
+
+
+def tally(group: Tensor, row: Tensor, column: Tensor, groups: int, size: int) -> Tensor:
+    """How often each (row, column) occurs in each group: long (groups, size, size) from ids of one shape."""
+    cells = (group * size + row) * size + column
+    return cells.flatten().bincount(minlength=groups * size**2).view(groups, size, size)
 
 
 def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:

@@ -38,19 +38,28 @@ def _paper(shape: TrunkShape) -> Encoder:
 
     Source: Agustsson et al., https://arxiv.org/abs/1804.02958, appendix.
     """
-    widths = shape.widths
-    layers: list[nn.Module] = [ConvBlock(3 + shape.side_channels, widths[0], 7, shape.norm)]
-    layers += [ConvBlock(a, b, 3, shape.norm, stride=2) for a, b in itertools.pairwise(widths)]
-    bottleneck = nn.Conv2d(widths[-1], shape.channels, 3, padding=1, padding_mode="reflect")
-    return Encoder(nn.Identity(), nn.Sequential(*layers, bottleneck))
+    bottleneck = nn.Conv2d(shape.widths[-1], shape.channels, 3, padding=1, padding_mode="reflect")
+    return Encoder(nn.Identity(), nn.Sequential(*paper_stages(shape, 3 + shape.side_channels), bottleneck))
 
 
 def _fast(shape: TrunkShape) -> Encoder:
     """Space-to-depth by 4, then one residual block a stage, each half the size of the one before."""
+    stages = fast_stages(shape, 48 + shape.side_channels)
+    bottleneck = nn.Conv2d(shape.widths[-1], shape.channels, 3, padding=1)
+    return Encoder(nn.PixelUnshuffle(4), nn.Sequential(*stages, bottleneck))
+
+
+def paper_stages(shape: TrunkShape, inputs: int) -> list[nn.Module]:
+    """`c7s1-F, d2F, ..., d(2^d F)`: (B, inputs, H, W) to (B, 2^d F, H/2^d, W/2^d)."""
     widths = shape.widths
-    layers: list[nn.Module] = [nn.Conv2d(48 + shape.side_channels, widths[0], 3, padding=1)]
-    layers.append(PreNormBlock(widths[0], shape.norm))
+    halvings = [ConvBlock(a, b, 3, shape.norm, stride=2) for a, b in itertools.pairwise(widths)]
+    return [ConvBlock(inputs, widths[0], 7, shape.norm), *halvings]
+
+
+def fast_stages(shape: TrunkShape, inputs: int) -> list[nn.Module]:
+    """One residual block a stage, after space-to-depth by 4: (B, inputs, H/4, W/4) to (B, widths[-1], H/2^d, W/2^d)."""
+    widths = shape.widths
+    layers: list[nn.Module] = [nn.Conv2d(inputs, widths[0], 3, padding=1), PreNormBlock(widths[0], shape.norm)]
     for a, b in itertools.pairwise(widths):
         layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), PreNormBlock(b, shape.norm)]
-    bottleneck = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
-    return Encoder(nn.PixelUnshuffle(4), nn.Sequential(*layers, bottleneck))
+    return layers

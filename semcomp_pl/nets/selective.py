@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semcomp_pl.nets.blocks import ConvBlock, PreNormBlock
+from semcomp_pl.nets.encoder import fast_stages, paper_stages
 from semcomp_pl.nets.generator import Generator, make_generator
 from semcomp_pl.nets.trunk import TrunkShape
 
@@ -44,26 +45,12 @@ def make_selective_generator(shape: TrunkShape) -> SelectiveGenerator:
     `c3s1-16F` for one at a sixteenth. Fast: the encoder's stages; a latent at a sixteenth joins as it is.
     """
     deep = replace(shape, downsamplings=max(DEPTH, shape.downsamplings))
-    labels, width = (_paper_labels if shape.trunk == "paper" else _fast_labels)(deep)
+    classes, width = shape.side_channels, deep.widths[-1]
+    stages = paper_stages(deep, classes) if shape.trunk == "paper" else fast_stages(deep, 16 * classes)
+    entrance = [] if shape.trunk == "paper" else [nn.PixelUnshuffle(4)]
     join, joined = (_paper_join if shape.trunk == "paper" else _fast_join)(shape, deep)
     body = make_generator(replace(deep, channels=joined + width, side_channels=0)).body
-    return SelectiveGenerator(body, join, labels, 1 << shape.downsamplings)
-
-
-def _paper_labels(shape: TrunkShape) -> tuple[nn.Module, int]:
-    widths = shape.widths
-    layers: list[nn.Module] = [ConvBlock(shape.side_channels, widths[0], 7, shape.norm)]
-    layers += [ConvBlock(a, b, 3, shape.norm, stride=2) for a, b in itertools.pairwise(widths)]
-    return nn.Sequential(*layers), widths[-1]
-
-
-def _fast_labels(shape: TrunkShape) -> tuple[nn.Module, int]:
-    widths = shape.widths
-    layers: list[nn.Module] = [nn.PixelUnshuffle(4), nn.Conv2d(16 * shape.side_channels, widths[0], 3, padding=1)]
-    layers.append(PreNormBlock(widths[0], shape.norm))
-    for a, b in itertools.pairwise(widths):
-        layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), PreNormBlock(b, shape.norm)]
-    return nn.Sequential(*layers), widths[-1]
+    return SelectiveGenerator(body, join, nn.Sequential(*entrance, *stages), 1 << shape.downsamplings)
 
 
 def _paper_join(shape: TrunkShape, deep: TrunkShape) -> tuple[nn.Module, int]:
