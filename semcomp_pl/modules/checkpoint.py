@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor
 
@@ -40,7 +41,8 @@ def start_from(module: LightningModule, path: str | Path) -> None:
 
     Where a convolution of `module` has more input channels (a label map that the other did not see), the further
     ones start at zero, so that the model begins as the same function. Whole networks that the other lacks
-    (`generator.labels`) start as they are.
+    (`generator.labels`) start as they are. Of another number of latent channels, the first are taken over: fewer
+    make a codec of a lower rate, and more begin as the same function again.
 
     Raises:
         SemcompError: unreadable file, networks of other shapes, or trained against a segmenter that `module` would not
@@ -49,6 +51,8 @@ def start_from(module: LightningModule, path: str | Path) -> None:
     saved = read_saved(path)
     _refuse_to_forget(module, saved, path)
     own, there = _codec_part(module.state_dict()), _codec_part(saved.state)
+    if "channels" in saved.hyper_parameters and "channels" in module.hparams:
+        there = _with_channels(there, own, saved.hyper_parameters["channels"], module.hparams["channels"])
     halves, known = ({_part(name, depth) for name in there} for depth in (1, 2))
     new = {name for name in own if _part(name, 1) in halves and _part(name, 2) not in known}
     lost = (own.keys() ^ there.keys()) - new
@@ -62,8 +66,8 @@ def start_from(module: LightningModule, path: str | Path) -> None:
     if wrong:
         raise SemcompError(
             f"{path} ({saved.model}) does not fit {type(module).__name__}: {len(wrong)} tensors differ (first: "
-            f"{wrong[0]}); train both with the same filters, blocks, channels, downsamplings, trunk, norm "
-            "and upsampling"
+            f"{wrong[0]}); train both with the same filters, blocks, downsamplings, trunk, norm and upsampling, "
+            "and with the same channels where the other sees label maps"
         )
 
 
@@ -75,6 +79,18 @@ def _refuse_to_forget(module: LightningModule, saved: Saved, path: str | Path) -
             f"{path} ({saved.model}) was trained against a segmenter that {type(module).__name__} would not remember "
             "as one that may not judge it; start from a model trained without one"
         )
+
+
+def _with_channels(there: dict[str, Tensor], own: dict[str, Tensor], found: int, wanted: int) -> dict[str, Tensor]:
+    """`there` with as many latent channels as `own`, whose values the further outputs of the encoder get."""
+    outputs = [name for name in own if _part(name, 1) == "encoder"][-2:]  # weight and bias of the bottleneck
+    inputs = next((name for name in own if name.startswith("generator.body.")), "")
+    fits = all(name in there and there[name].shape == (found, *own[name].shape[1:]) for name in outputs)
+    if found == wanted or not fits or inputs not in there or there[inputs].shape[1] != found:
+        return there
+    changed = {name: torch.cat([there[name], own[name][found:].to(there[name])])[:wanted] for name in outputs}
+    entry = F.pad(there[inputs], (0, 0, 0, 0, 0, max(0, wanted - found)))[:, :wanted]
+    return {**there, **changed, inputs: entry}
 
 
 def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.loading import load
 from semcomp_pl.types import Batch
 from tests.modules.conftest import ADVERSARIAL, CONFIGS, GANS, Lab, reconstruct
@@ -21,7 +22,7 @@ OTHERS: list[dict[str, Any]] = [
     {"filters": 16},
     {"blocks": 0},
     {"blocks": 2},
-    {"channels": 4},
+    {"channels": 4, "filters": 16},
     {"downsamplings": 3},
     {"trunk": "paper"},
     {"norm": "instance"},
@@ -166,6 +167,32 @@ def test_warm_start_begins_as_the_same_function(lab: Lab, name: str, baseline: P
     torch.testing.assert_close(start.found, expected, rtol=0, atol=1e-6)
     assert torch.equal(model.mean, STATISTICS)
     assert torch.equal(model.std, STATISTICS)
+
+
+@pytest.mark.parametrize("trunk", ["fast", "paper"])
+@pytest.mark.parametrize("name", ["rate_distortion", "conditional_gan"])
+def test_warm_start_at_a_higher_rate_begins_as_the_same_function(lab: Lab, name: str, trunk: str, tmp_path: Path) -> None:
+    baseline = lab.checkpoint(lab.model("rate_distortion", trunk=trunk), tmp_path / "baseline.ckpt")
+    channels = load(baseline).channels + 3
+    model, start = lab.model(name, trunk=trunk, init_from=str(baseline), channels=channels), Start(lab.batch())
+    lab.fit(model, 1, [start, average()])
+    expected = reconstruct(load(baseline), lab.batch())  # type: ignore[arg-type]
+    torch.testing.assert_close(start.found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("trunk", ["fast", "paper"])
+def test_warm_start_at_a_lower_rate_knows_the_first_channels(lab: Lab, trunk: str, tmp_path: Path) -> None:
+    baseline = lab.checkpoint(lab.model("rate_distortion", trunk=trunk), tmp_path / "baseline.ckpt")
+    start = load(baseline)
+    assert isinstance(start, CodecModule)
+    model = lab.model("rate_distortion", trunk=trunk, init_from=str(baseline), channels=1, learning_rate=0.0)
+    lab.fit(model)
+    image = lab.batch()["image"]
+    latent = start.analysis(image)
+    torch.testing.assert_close(model.analysis(image), latent[:, :1], rtol=0, atol=1e-6)
+    quantized = start.quantizer(latent)[0]
+    expected = start.synthesis(torch.cat([quantized[:, :1], torch.zeros_like(quantized[:, 1:])], 1))
+    torch.testing.assert_close(model.synthesis(quantized[:, :1]), expected, rtol=0, atol=1e-6)
 
 
 def test_warm_start_is_read_when_fitting_only(lab: Lab) -> None:
