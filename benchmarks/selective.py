@@ -133,7 +133,7 @@ def _draw(batches: list[Batch], outcomes: dict[str, list[Outcome]], columns: lis
         files = [data for outcome in found for data in outcome.files]
         captions = [f"{8 * len(files[i]) / image[0, 0].numel():.3f} bpp" for i in columns]
         strips.append(Strip(f"{title} coded", torch.cat([o.reconstruction for o in found])[columns], captions))
-    draw_reconstructions(strips, file)
+    draw_reconstructions(strips).savefig(file)
 
 
 if __name__ == "__main__":

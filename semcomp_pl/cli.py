@@ -71,7 +71,7 @@ def _run(command: str, args: list[str]) -> int | None:
     elif command == "demo":
         from semcomp_pl.demo import main as demo
 
-        demo(args)
+        return demo(args)
     elif command == "compare":
         from semcomp_pl.compare.run import main as compare
 

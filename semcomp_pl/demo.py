@@ -1,32 +1,32 @@
 """`semcomp demo`: the suite's whole job on procedural street scenes, in minutes and without a download."""
 
 import argparse
-import csv
+import shlex
 import shutil
 import time
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from semcomp_pl.atomic import make_output
-from semcomp_pl.data import ImageDataModule, StreetScenes
-from semcomp_pl.measure import Row, measure, measure_model, webp_coder
-from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.loading import load
-from semcomp_pl.modules.segmentation import Segmentation
-from semcomp_pl.paths import resolve_config
-from semcomp_pl.plots import Strip, draw_losses, draw_reconstructions
+from semcomp_pl.compare import run
+from semcomp_pl.compare.names import describe
+from semcomp_pl.compare.report import read_summary
+from semcomp_pl.modules.bundle import read_bundle
+from semcomp_pl.paths import released, resolve_config
+from semcomp_pl.plots import draw_losses
 from semcomp_pl.training import main as training
-from semcomp_pl.types import Batch
 
-_RD, _SEGMENTER = "runs/rate_distortion/checkpoints/best.ckpt", "runs/pspnet/checkpoints/best.ckpt"
+_RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
 _WIDTH = ["--model.filters", "48"]
 _GAN = [
     *_WIDTH,
     "--model.init_from",
-    _RD,
+    f"{_RD}/checkpoints/best.ckpt",
     "--model.learning_rate",
     "3e-4",
     "--trainer.max_epochs",
@@ -36,27 +36,35 @@ _GAN = [
 ]
 STAGES: dict[str, tuple[str, list[str]]] = {
     "rate_distortion": ("RateDistortion", [*_WIDTH, "--trainer.max_epochs", "45", "--ema_decay", "0.99"]),
-    "pspnet": ("PSPNet", ["--trainer.max_epochs", "25", "--ema_decay", "0.98"]),
+    "pspnet": (
+        "PSPNet",
+        ["--model.output_stride", "16", "--trainer.max_epochs", "20", "--ema_decay", "0.98"],
+    ),
     "plain_gan": ("PlainGAN", _GAN),
     "semantic_discriminator_gan": ("SemanticDiscriminatorGAN", _GAN),
-    "conditional_gan": ("ConditionalGAN (oracle)", _GAN),
-    "semantic_distortion_gan": ("SemanticDistortionGAN", [*_GAN, "--model.segmenter", _SEGMENTER]),
+    "conditional_gan": ("ConditionalGAN", _GAN),
+    "semantic_distortion_gan": (
+        "SemanticDistortionGAN",
+        [*_GAN, "--model.segmenter", f"{_SEGMENTER}/checkpoints/best.ckpt"],
+    ),
 }
-"""Run name -> row name and flags; the same commands as anybody would type, at sizes for two cores."""
+"""Run name -> title and flags; the same commands as anybody would type, at sizes for two cores."""
 
-_LEAST_WEBP = 0.03
 _DATA = ["--data.train_size", "[192,384]", "--data.crop_scale", "[0.67,1.0]"]
+_TARGET = 0.075
+"""Bits per pixel of the table on the console."""
 
 
-def main(args: list[str]) -> None:
-    """Run the demo; what an earlier one finished is reused.
+def main(args: list[str]) -> int:
+    """Run the demo; what an earlier one finished is reused. Returns the comparison's exit status.
 
     Raises:
         SemcompError: the output directory cannot be written.
     """
     parser = argparse.ArgumentParser("semcomp demo", description=__doc__)
-    parser.add_argument("--output", default="demo", help="directory for runs, table and pictures (default: demo)")
+    parser.add_argument("--output", default="demo", help="directory for runs, pictures and report (default: demo)")
     parser.add_argument("--scenes", type=int, default=192, help="training scenes (default: 192)")
+    parser.add_argument("--images", type=int, default=16, help="scenes to compare the codecs on (default: 16)")
     parser.add_argument("--epochs", type=int, help="epochs of every training, for a quick look")
     options = parser.parse_args(args)
     output = Path(options.output)
@@ -66,13 +74,14 @@ def main(args: list[str]) -> None:
     with chdir(output):
         for name in STAGES:
             _train(name, options.scenes, options.epochs, console)
-        data = ImageDataModule(StreetScenes(root="streets", train=options.scenes), num_workers=0)
-        data.setup("validate")
-        batches: list[Batch] = list(data.val_dataloader())
-        original = Strip("Original", batches[0]["image"][:3], [""] * 3)
-        _write(_measure_all(batches, console), original, console)
+        runs = {title: Path("runs") / name / "metrics.csv" for name, (title, _) in STAGES.items()}
+        draw_losses(runs, Path("losses.png"))
+        status = _compare(options.scenes, options.images, console)
+        _tell(console)
     minutes = (time.perf_counter() - started) / 60
-    console.print(f"Done in {minutes:.1f} min: {output}/results.csv, reconstructions.png, losses.png, runs/")
+    console.print(f"Done in {minutes:.1f} min: {output}/losses.png and the runs in {output}/runs. The report is")
+    console.print(str((output / "comparison" / "report.html").resolve()), soft_wrap=True, highlight=False)
+    return status
 
 
 def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None:
@@ -96,37 +105,46 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None
     (run / "done").touch()
 
 
-def _measure_all(batches: list[Batch], console: Console) -> list[Row]:
-    """Every model, and WebP at the models' rate, over the validation scenes."""
-    judge = Segmentation.from_file(_SEGMENTER)
-    rows = []
-    for name, (title, _) in STAGES.items():
-        model = load(Path("runs") / name / "checkpoints/best.ckpt")
-        if isinstance(model, CodecModule):
-            console.print(f"Measuring {title}")
-            rows.append(measure_model(title, model, batches, judge))
-    # files of models that were hardly trained are smaller than any WebP can be
-    target = max(float(rows[0].values["bpp"]), _LEAST_WEBP)
-    console.print(f"Measuring WebP at its best at or below {target:.3f} bpp")
-    return [*rows, measure("WebP", webp_coder(target), batches, judge)]
+def _compare(scenes: int, images: int, console: Console) -> int:
+    """The demo's models, the released ones and the reference codecs, under the released judge."""
+    codecs = [
+        {"model": f"runs/{name}", "codec": title, "segmenter": _SEGMENTER}
+        for name, (title, _) in STAGES.items()
+        if name != "pspnet"
+    ]
+    exports = released()
+    for path in exports.values():
+        kind = read_bundle(path).model
+        if kind != "Segmentation":
+            codecs.append({"model": str(path), "codec": f"{kind} (CamVid)", "segmenter": str(exports["pspnet"])})
+    judge = exports.get(_JUDGE)
+    if judge is None:
+        console.print("No weights/ here, as in a clone: the comparison has neither a judge nor the released models.")
+    settings: dict[str, Any] = {
+        "output": "comparison",
+        "codecs": codecs,
+        "judge": judge and str(judge),
+        "images": images,
+        "timed_images": 0,  # a process a codec: minutes
+        "data": {"source": {"init_args": {"root": "streets", "train": scenes}}, "num_workers": 0},
+    }
+    Path("comparison.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    command = ["--config", "configs/compare/streets.yaml", "--config", "comparison.yaml"]
+    console.print(f"[bold]Comparison[/]: semcomp compare {shlex.join(command)}", highlight=False, soft_wrap=True)
+    return run.main(command)
 
 
-def _write(rows: list[Row], original: Strip, console: Console) -> None:
-    """results.csv, the same as a table, and the two pictures."""
-    rates = ["bpp_bound", "bpp_ideal", "bpp_payload", "bpp"]
-    quality = [name for name in rows[0].values if name not in {"codec", *rates, "seconds"}]
-    names = ["codec", *rates, *quality, "seconds"]
-    table = Table(*names, title="Procedural street scenes, 256x128, validation split; seconds an image, both ways")
-    with Path("results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(row.values)
-            table.add_row(*(_cell(row.values.get(name, "")) for name in names))
+def _tell(console: Console) -> None:
+    """The table of one target rate; the report has them all, with intervals."""
+    summary = read_summary(Path("comparison/summary.json"))
+    at = next(one for one in summary.at_rates if one.target == _TARGET)
+    metrics = [name for name in ("psnr", "ms_ssim_4", "feature_distance", "miou") if name in summary.metrics]
+    count = len(summary.images)
+    table = Table("codec", "bpp", *metrics, title=f"{count} procedural street scenes, files at or below {_TARGET} bpp")
+    for entry in at.entries:
+        if entry.point is not None:
+            one = summary.point(entry.codec, entry.point)
+            values = {"bpp": one.bpp, **one.metrics}
+            cells = [(values.get(name), describe(name).digits) for name in ("bpp", *metrics)]
+            table.add_row(entry.codec, *(f"{cell.value:.{digits}f}" if cell else "" for cell, digits in cells))
     console.print(table)
-    draw_reconstructions([original, *(row.strip for row in rows)], Path("reconstructions.png"))
-    draw_losses({title: Path("runs") / name / "metrics.csv" for name, (title, _) in STAGES.items()}, Path("losses.png"))
-
-
-def _cell(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.3f}"

@@ -110,6 +110,11 @@ def find_model(given: str) -> Path:
     )
 
 
+def released() -> dict[str, Path]:
+    """The exports in `weights/` of a clone, by name; none beside an installed wheel."""
+    return {file.parent.name: file.parent for file in sorted((_PACKAGE.parent / "weights").glob("*/manifest.json"))}
+
+
 def snake_case(class_path: str) -> str:
     """`semcomp_pl.modules.PlainGAN` -> `plain_gan`."""
     name = class_path.rpartition(".")[2]

@@ -22,7 +22,7 @@ class Strip(NamedTuple):
     """N of them."""
 
 
-def draw_reconstructions(strips: list[Strip], file: Path) -> None:
+def draw_reconstructions(strips: list[Strip]) -> Figure:
     """One row a codec, one column an image, rate and PSNR under each picture."""
     columns = len(strips[0].images)
     height, width = strips[0].images.shape[-2:]
@@ -36,7 +36,7 @@ def draw_reconstructions(strips: list[Strip], file: Path) -> None:
             title = strip.title if column == 0 else ""
             axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
             axes.set_title(caption, loc="right", fontsize=8)
-    figure.savefig(file)
+    return figure
 
 
 def draw_losses(runs: dict[str, Path], file: Path) -> None:

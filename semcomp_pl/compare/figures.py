@@ -118,12 +118,21 @@ def write_figures(summary: Summary, directory: Path) -> list[str]:
         found |= {metric: curves(summary, metric), f"{metric}_linear": curves(summary, metric, log=False)}
     found |= {f"perception_{one.target:g}": perception(summary, one.target) for one in summary.at_rates}
     figures = {name: figure for name, figure in found.items() if figure is not None}
+    for name, figure in figures.items():
+        write_figure(figure, directory / name)
+    return list(figures)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """One figure as `PATH.svg` and `PATH.png`.
+
+    Raises:
+        SemcompError: a file cannot be written.
+    """
     # a fixed salt and no date: the same numbers give the same file
     with matplotlib.rc_context({"svg.hashsalt": "semcomp"}):
-        for name, figure in figures.items():
-            write_file(directory / f"{name}.svg", partial(figure.savefig, format="svg", metadata={"Date": None}))
-            write_file(directory / f"{name}.png", partial(figure.savefig, format="png"))
-    return list(figures)
+        write_file(Path(f"{path}.svg"), partial(figure.savefig, format="svg", metadata={"Date": None}))
+        write_file(Path(f"{path}.png"), partial(figure.savefig, format="png"))
 
 
 def _canvas() -> tuple[Figure, Axes]:

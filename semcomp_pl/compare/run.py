@@ -29,9 +29,10 @@ from semcomp_pl.atomic import make_output
 from semcomp_pl.compare import parts
 from semcomp_pl.compare.coders import segmenter_of, settle
 from semcomp_pl.compare.config import Settings, parse
-from semcomp_pl.compare.figures import write_figures
+from semcomp_pl.compare.figures import write_figure, write_figures
 from semcomp_pl.compare.measure import Measurer, Pair, Plan, available
 from semcomp_pl.compare.report import write_report
+from semcomp_pl.compare.sheet import reconstructions
 from semcomp_pl.compare.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.compare.timing import time_coder
@@ -142,6 +143,9 @@ def render(directory: Path) -> Summary:
     summary.write(directory)
     make_output(directory / "figures")
     write_figures(summary, directory / "figures")
+    sheet = reconstructions(directory, summary, results) if settings.get("pictures") else None
+    if sheet is not None:
+        write_figure(sheet, directory / "figures" / "reconstructions")
     page = write_report(directory, pictures=settings.get("pictures", 20))
     print(f"{len(summary.points)} points over {len(summary.images)} images: {page}")
     return summary
