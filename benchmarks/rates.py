@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--label_steps", type=int, nargs="*", default=[], help="pixels a cell of label maps")
     config = parser.parse_args()
     data = parser.instantiate(config).data
+    assert data.size is not None, "data.size: null found, expected one size for all"
     data.setup("validate")
     print(f"{len(data.stores['val'])} images of {data.size.width}x{data.size.height}; ", end="")
     print(f"{platform.machine()}, torch {torch.__version__}, NumPy {np.__version__}, Pillow {PIL.__version__}\n")
@@ -88,6 +89,7 @@ def _model_row(path: str, data: ImageDataModule) -> str:
             sums = {name: sums.get(name, 0.0) + value for name, value in found.items()}
             images += 1
     means = {name: value / images for name, value in sums.items()}
+    assert data.size is not None
     pixels = data.size.height * data.size.width
     saved = [f"{100 * (1 - means['context'] / means[name]):.1f} %" for name in ("static", "bound")]
     cells = [*(f"{means[name]:.1f}" for name in ("bound", "static", "context")), *saved]
@@ -117,6 +119,7 @@ def _maps(data: ImageDataModule, split: str, step: int) -> list[NDArray[np.uint8
     store = data.store(split)  # type: ignore[arg-type]
     # training maps are kept larger, for crops: the same frame as the validation split's is cut from them
     frame = data.size
+    assert frame is not None
     maps = [frame.map(np.asarray(store[i]["label"])) for i in range(len(store))]
     if step > 1:
         stacked = torch.from_numpy(np.stack(maps).astype(np.int64))

@@ -27,7 +27,7 @@ def draw_reconstructions(strips: list[Strip]) -> Figure:
     columns = len(strips[0].images)
     height, width = strips[0].images.shape[-2:]
     cell = 3.6
-    figure = Figure((cell * columns + 0.3, len(strips) * (cell * height / width + 0.42)), dpi=110, layout="constrained")
+    figure = Figure((cell * columns + 0.3, len(strips) * (cell * height / width + 0.5)), dpi=110, layout="constrained")
     for row, strip in enumerate(strips):
         for column, (image, caption) in enumerate(zip(strip.images, strip.captions, strict=True)):
             axes = figure.add_subplot(len(strips), columns, row * columns + column + 1)
@@ -35,7 +35,7 @@ def draw_reconstructions(strips: list[Strip]) -> Figure:
             axes.set_axis_off()
             title = strip.title if column == 0 else ""
             axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
-            axes.set_title(caption, loc="right", fontsize=8)
+            axes.text(1, -0.02, caption, transform=axes.transAxes, fontsize=8, ha="right", va="top")
     return figure
 
 

@@ -15,7 +15,7 @@ from semcomp_pl.plots import Strip, draw_reconstructions
 
 
 def reconstructions(directory: Path, summary: Summary, results: Results, columns: int = 3) -> Figure | None:
-    """The original above what each codec keeps of it, rate and PSNR of the very file above each picture.
+    """The original above what each codec keeps of it, rate and PSNR of the very file under each picture.
 
     The rate is the lowest target that the most codecs reach.
 

@@ -6,6 +6,7 @@ directory named by a hash of everything that changes its pixels; it appears by o
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +26,7 @@ from semcomp_pl.data.frame import Frame, prepare
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
 
-_FORMAT = 2  # raise it when the files or the pixels of an unchanged image change
+_FORMAT = 3  # raise it when the files or the pixels of an unchanged image change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
 OnError = Literal["raise", "skip"]
 _Prepared = dict[str, NDArray[Any]] | str
@@ -39,10 +40,15 @@ class Store:
         self._index = json.loads((directory / "index.json").read_text())
         self.names: list[str] = self._index["names"]
         self.skipped: list[str] = self._index["skipped"]
-        self.maps = {
-            kind: np.memmap(directory / kind, _DTYPES[kind], "r", shape=(len(self.names), *shape))
-            for kind, shape in self._index["shapes"].items()
-        }
+        shapes = self._index["shapes"]
+        self._ends: dict[str, NDArray[np.int64]] = {}
+        if all(len(set(map(tuple, own))) == 1 for own in shapes.values()):
+            whole = {kind: (len(own), *own[0]) for kind, own in shapes.items()}
+        else:
+            self._ends = {kind: np.cumsum([math.prod(shape) for shape in own]) for kind, own in shapes.items()}
+            whole = {kind: (int(ends[-1]),) for kind, ends in self._ends.items()}
+        # arrays (N, H, W, ...); where sizes differ, the values of all images one after another
+        self.maps = {kind: np.memmap(directory / kind, _DTYPES[kind], "r", shape=size) for kind, size in whole.items()}
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
         """Workers reopen the files: a pickled memory map would carry every pixel."""
@@ -53,7 +59,11 @@ class Store:
 
     def __getitem__(self, index: int) -> dict[str, NDArray[Any]]:
         """Arrays `image` (H, W, 3) and, where the data have them, `label` and `instance` (H, W)."""
-        return {kind: values[index] for kind, values in self.maps.items()}
+        if not self._ends:
+            return {kind: values[index] for kind, values in self.maps.items()}
+        shapes = {kind: own[index] for kind, own in self._index["shapes"].items()}
+        ends = {kind: int(self._ends[kind][index]) for kind in shapes}
+        return {kind: self.maps[kind][ends[kind] - math.prod(s) : ends[kind]].reshape(s) for kind, s in shapes.items()}
 
     def statistics(self) -> tuple[list[float], list[float]]:
         """Channel mean and standard deviation over all pixels, range [0, 1]."""
@@ -63,13 +73,13 @@ class Store:
 def build(
     samples: Sequence[Sample],
     source: ImageSource,
-    frame: Frame,
+    frame: Frame | None,
     directory: Path,
     *,
     workers: int = 0,
     on_error: OnError = "raise",
 ) -> Store:
-    """Open the cache of `samples` at `frame` below `directory`, building it first where it is not there.
+    """Open the cache of `samples` at `frame`, None for their own sizes, below `directory`; built where it is not there.
 
     Safe when many processes ask at once: one builds, the others wait for it.
 
@@ -96,7 +106,7 @@ def build(
     return store
 
 
-def cache_key(samples: Sequence[Sample], source: ImageSource, frame: Frame) -> str:
+def cache_key(samples: Sequence[Sample], source: ImageSource, frame: Frame | None) -> str:
     """Hash of the frame, the source's mapping, and the name, size and modification time of every file."""
     files = [[path and (str(path), *_stamp(path)) for path in sample[1:]] for sample in samples]
     content = [_FORMAT, PIL.__version__, frame, source.key(), [sample.name for sample in samples], files]
@@ -154,7 +164,7 @@ def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], 
     """
     names: list[str] = []
     skipped: list[str] = []
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, list[tuple[int, ...]]] = {}
     counts = np.zeros((3, 256), np.int64)
     with ExitStack() as files:
         for sample, result in zip(samples, results, strict=True):
@@ -164,10 +174,11 @@ def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], 
                 skipped.append(result)
                 continue
             if not names:
-                shapes = {kind: values.shape for kind, values in result.items()}
+                shapes = {kind: [] for kind in result}
                 out = {kind: files.enter_context((part / kind).open("wb")) for kind in result}
             for kind, file in out.items():
                 file.write(np.ascontiguousarray(result[kind], _DTYPES[kind]).data)
+                shapes[kind].append(result[kind].shape)
             counts += [np.bincount(channel, minlength=256) for channel in result["image"].reshape(-1, 3).T]
             names.append(sample.name)
     if not names:
@@ -183,7 +194,7 @@ def _moments(counts: NDArray[np.int64]) -> dict[str, list[float]]:
     return {"mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
 
 
-def _read(sample: Sample, source: ImageSource, frame: Frame) -> _Prepared:
+def _read(sample: Sample, source: ImageSource, frame: Frame | None) -> _Prepared:
     """The prepared sample, or the message of its error: exceptions would stop the whole pool."""
     try:
         return prepare(sample, source, frame)

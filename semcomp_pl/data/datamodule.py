@@ -23,12 +23,13 @@ class ImageDataModule(LightningDataModule):
 
     Args:
         source: The data set.
-        size: Height and width in pixels of every image: cropped to this shape at the centre, then resized.
+        size: Height and width in pixels of every image: cropped to this shape at the centre, then resized; `null` for
+            the images as they are, which are then evaluated one at a time.
         train_size: Height and width at which training images are kept before the random crop; `size` if not
             given.
         crop_scale: Smallest and largest side of the random training crop, as a fraction of the largest crop of
             `crop_size`'s shape; the crop is resized to `crop_size`.
-        crop_size: Height and width of training images; `size` if not given.
+        crop_size: Height and width of training images; `size` if not given. Needed for training where `size` is null.
         flip: Mirror training images at random.
         colour_jitter: Largest relative change of brightness, contrast and saturation of training images.
         batch_size: Images in a training batch (a process).
@@ -44,7 +45,7 @@ class ImageDataModule(LightningDataModule):
     def __init__(
         self,
         source: ImageSource,
-        size: tuple[int, int] = (128, 256),
+        size: tuple[int, int] | None = (128, 256),
         train_size: tuple[int, int] | None = None,
         crop_scale: tuple[float, float] = (1.0, 1.0),
         crop_size: tuple[int, int] | None = None,
@@ -61,16 +62,17 @@ class ImageDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.source = source
-        self.size = Frame(*size)
-        self.train_size = Frame(*(train_size or size))
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.size = Frame(*size) if size else None
+        self.train_size = Frame(*train_size) if train_size else self.size
+        self.crop_size = Frame(*crop_size) if crop_size else self.size
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size if size else 1
         self.num_workers = num_workers
         self.test_split = test_split
         self.instances = instances
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self.on_error = on_error
         self.seed = seed
-        steps: list[v2.Transform] = [RandomCrop(Frame(*(crop_size or size)), crop_scale)]
+        steps: list[v2.Transform] = [RandomCrop(self.crop_size, crop_scale)] if self.crop_size else []
         steps += [v2.RandomHorizontalFlip(0.5 * flip)]
         steps += [v2.ColorJitter(colour_jitter, colour_jitter, colour_jitter)] if colour_jitter else []
         self.transform = v2.Compose(steps)
@@ -92,8 +94,9 @@ class ImageDataModule(LightningDataModule):
     def class_shares(self) -> list[float]:
         """Share of each class 0..K-1 in the labelled pixels of the training split."""
         counts = np.zeros(256, dtype=np.int64)
-        for label in self.store("train").maps["label"]:
-            counts += np.bincount(label.reshape(-1), minlength=256)
+        store = self.store("train")
+        for index in range(len(store)):
+            counts += np.bincount(store[index]["label"].reshape(-1), minlength=256)
         known = counts[: self.num_classes]
         return [float(share) for share in known / max(1, known.sum())]
 
@@ -123,6 +126,11 @@ class ImageDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled, augmented, complete batches."""
+        if self.crop_size is None:
+            raise SemcompError(
+                "data.size=null without data.crop_size found, expected one size for all training images; give "
+                "--data.crop_size"
+            )
         data = ImageDataset(self.stores["train"], self.transform)
         if len(data) < self.batch_size * self._world():
             raise SemcompError(

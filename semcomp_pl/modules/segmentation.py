@@ -174,7 +174,7 @@ class Segmentation(ScheduledModule):
         """Remember the size that the segmenter is trained at, weigh the classes, and fill the encoder."""
         if stage == "fit":
             data = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.input_size.copy_(torch.tensor(data.size))
+            self.input_size.copy_(torch.tensor(data.size or data.crop_size))
             if self.class_weights == "inverse_log":
                 shares = torch.tensor(data.class_shares(), dtype=torch.float32)
                 self.class_weight = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))

@@ -35,7 +35,7 @@ def test_flags_files_and_the_logger_of_training_are_merged(tmp_path: Path) -> No
     flags = ["--data", "configs/data/kodak.yaml", "--config", "configs/logger/wandb.yaml", "--wandb.project", "x"]
     settings, data, logger, text = parse(["a.ckpt", "b.ckpt", *flags, "-o", "there", "--data.size", "[64, 64]"])
     assert [one.model for one in settings.codecs] == ["a.ckpt", "b.ckpt"]
-    assert (settings.output, settings.wandb.project, tuple(data.size)) == ("there", "x", (64, 64))
+    assert (settings.output, settings.wandb.project, data.size) == ("there", "x", (64, 64))
     assert len(settings.references) == 4
     assert type(logger).__name__ == "WandbLogger"
     (tmp_path / "again.yaml").write_text(text)

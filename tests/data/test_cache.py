@@ -64,6 +64,23 @@ def test_holds_what_reading_gives(cityscapes_root: Path, tmp_path: Path) -> None
             assert values.dtype == expected[kind].dtype
 
 
+def test_images_of_different_sizes_stay_as_they_are(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = [rng.integers(0, 256, (height, width, 3), np.uint8) for height, width in ((7, 9), (9, 7), (3, 4))]
+    for split in ("train", "trainannot"):
+        (tmp_path / split).mkdir()
+    for i, values in enumerate(pixels):
+        Image.fromarray(values).save(tmp_path / "train" / f"{i}.png")
+        Image.fromarray(values[..., 0] % 4).save(tmp_path / "trainannot" / f"{i}.png")
+    source = Folder(str(tmp_path), masks="annot", classes=CLASSES, ignore_id=4)
+    made = build(source.samples("train"), source, None, tmp_path / "cache")
+    for store in (made, pickle.loads(pickle.dumps(made))):
+        for i, values in enumerate(pixels):
+            np.testing.assert_array_equal(store[i]["image"], values)
+            np.testing.assert_array_equal(store[i]["label"], values[..., 0] % 4)
+    expected = np.concatenate([values.reshape(-1, 3) for values in pixels]) / 255
+    np.testing.assert_allclose(made.statistics(), [expected.mean(0), expected.std(0)])
+
+
 @pytest.mark.slow
 def test_d1_workers_build_the_same_and_name_the_broken_file(cityscapes_root: Path, tmp_path: Path) -> None:
     source = Cityscapes(str(cityscapes_root))

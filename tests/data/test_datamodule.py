@@ -237,3 +237,24 @@ def test_d1_skipped_files_are_reported(folder_root: Path, tmp_path: Path) -> Non
     assert [name for batch in data.val_dataloader() for name in batch["name"]] == ["val0", "val2"]
     with pytest.raises(SemcompError, match=r"val1\.png: not a readable image"):
         module(source, tmp_path / "cache").setup("validate")
+
+
+def test_without_a_size_images_are_evaluated_whole_and_trained_on_by_crops(folder_root: Path) -> None:
+    first = folder_root / "train" / "train0.png"
+    size = Image.open(first).size
+    for file in (first, folder_root / "trainannot" / "train0.png", folder_root / "val" / "val0.png"):
+        Image.open(file).transpose(Image.Transpose.ROTATE_90).save(file)
+    Image.open(folder_root / "valannot" / "val0.png").transpose(Image.Transpose.ROTATE_90).save(
+        folder_root / "valannot" / "val0.png"
+    )
+    source = Folder(str(folder_root), masks="annot", classes=["sky", "road", "car", "tree"], ignore_id=4)
+    data = ImageDataModule(source, size=None, crop_size=(8, 16), batch_size=5, num_workers=0)
+    data.setup("fit")
+    (batch,) = data.train_dataloader()
+    assert batch["image"].shape == (5, 3, 8, 16)
+    assert [tuple(batch["image"].shape[-2:]) for batch in data.val_dataloader()] == [size, *[size[::-1]] * 2]
+    assert sum(data.class_shares()) == pytest.approx(1)
+    data = ImageDataModule(source, size=None, num_workers=0)
+    data.setup("fit")
+    with pytest.raises(SemcompError, match=r"give --data\.crop_size"):
+        data.train_dataloader()
