@@ -1,34 +1,43 @@
 """`semcomp demo`, at one epoch a model."""
 
-import csv
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
+from semcomp_pl.compare.rows import read_results
 from semcomp_pl.demo import STAGES, main
+from semcomp_pl.paths import released
 
 
 @pytest.mark.slow
-def test_demo_writes_its_table_and_pictures_and_reuses_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_ends_in_a_report_and_reuses_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "demo"
-    main(["--output", str(output), "--epochs", "1", "--scenes", "16"])
-    capsys.readouterr()
-    with (output / "results.csv").open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    titles = [title for name, (title, _) in STAGES.items() if name != "pspnet"]
-    assert [row["codec"] for row in rows] == [*titles, "WebP"]
-    for row in rows[:-1]:
-        assert 0 < float(row["bpp_ideal"]) <= float(row["bpp_payload"]) < float(row["bpp"])
-    assert rows[-1]["bpp_bound"] == ""
-    assert 0 < float(rows[-1]["bpp"]) <= max(0.03, float(rows[0]["bpp"]))
-    assert rows[titles.index("SemanticDistortionGAN")]["miou"] == ""  # the segmenter it was trained against
-    assert all(row["miou"] for row in rows if row["codec"] != "SemanticDistortionGAN")
-    for picture in ("reconstructions.png", "losses.png"):
+    quick = ["--output", str(output), "--epochs", "1", "--scenes", "16", "--images", "2"]
+    assert main(quick) == 0
+    report = output / "comparison" / "report.html"
+    assert str(report.resolve()) in capsys.readouterr().out
+    assert 100_000 < report.stat().st_size < 15_000_000
+    results = read_results(output / "comparison" / "results.parquet")
+    assert results.rows["image"].n_unique() == 2
+    found = set(results.rows["codec"])
+    assert found >= {title for title, _ in STAGES.values() if title != "PSPNet"}
+    assert found >= {"RateDistortion (CamVid)", "PlainGAN (CamVid)", "SelectiveGAN (CamVid)"}
+    assert found >= {"Original", "WebP", "AVIF", "JPEG", "JPEG 2000"}
+    assert results.provenance["judge"]["architecture"] == "deeplabv3plus"
+    summary = json.loads((output / "comparison" / "summary.json").read_text())
+    assert summary["ceiling"]["metrics"]["miou"]["value"] > 0.4
+    settings = yaml.safe_load((output / "comparison.yaml").read_text())
+    codecs = [name for name in released() if "deeplab" not in name and name != "pspnet"]
+    assert len(settings["codecs"]) == len(STAGES) - 1 + len(codecs)
+    for picture in ("losses.png", "comparison/figures/reconstructions.png"):
         assert min(Image.open(output / picture).size) > 500
     shutil.rmtree(output / "runs" / "semantic_distortion_gan")
-    main(["--output", str(output), "--epochs", "1", "--scenes", "16"])
+    shutil.rmtree(output / "comparison")
+    assert main(quick) == 0
     said = capsys.readouterr().out
     assert said.count("reusing") == len(STAGES) - 1
     assert "SemanticDistortionGAN: semcomp fit" in said

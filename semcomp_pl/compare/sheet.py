@@ -1,11 +1,13 @@
 """A sheet of pictures for paper and README: every codec's reconstructions of a few images, at one target rate."""
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 from matplotlib.figure import Figure
-from torchvision.io import ImageReadMode, decode_image
+from PIL import Image
 
 from semcomp_pl.compare.figures import standing_at
 from semcomp_pl.compare.pictures import picture_path
@@ -23,7 +25,7 @@ def reconstructions(directory: Path, summary: Summary, results: Results, columns
         directory: of the results, with `pictures/`.
         summary: of them.
         results: the rows.
-        columns: images at most, those spread over the ones that every codec shown has a picture of.
+        columns: images at most, spread over those of the commonest size that every codec shown has a picture of.
 
     Returns:
         None where no pictures were kept.
@@ -32,7 +34,10 @@ def reconstructions(directory: Path, summary: Summary, results: Results, columns
     points = max(at_rates, key=len, default=[])
     shown = [summary.ceiling, *points] if summary.ceiling else points
     there = [{image for image in summary.images if _file(directory, image, one).is_file()} for one in shown]
+    sizes = {row[0]: row[1:] for row in results.rows.select("image", "height", "width").iter_rows()}
     images = [image for image in summary.images if there and all(image in known for known in there)]
+    commonest = Counter(sizes[image] for image in images).most_common(1)
+    images = [image for image in images if sizes[image] == commonest[0][0]]
     images = [images[place * len(images) // columns] for place in range(columns)] if len(images) > columns else images
     if not images:
         return None
@@ -40,11 +45,11 @@ def reconstructions(directory: Path, summary: Summary, results: Results, columns
 
 
 def _strip(directory: Path, one: Point, images: list[str], results: Results) -> Strip:
-    pictures = [decode_image(str(_file(directory, image, one)), ImageReadMode.RGB) / 255 for image in images]
+    pictures = [np.array(Image.open(_file(directory, image, one)).convert("RGB")) for image in images]
     rows = results.rows.filter(pl.col("codec") == one.codec, pl.col("point") == one.point)
     rates = {row["image"]: f"{row['bpp']:.3f} bpp, {row['psnr']:.1f} dB" for row in rows.iter_rows(named=True)}
     captions = ["" if one.kind == "original" else rates[image] for image in images]
-    return Strip(one.codec, torch.stack(pictures), captions)
+    return Strip(one.codec, torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255, captions)
 
 
 def _file(directory: Path, image: str, one: Point) -> Path:
