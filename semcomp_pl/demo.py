@@ -22,30 +22,20 @@ from semcomp_pl.plots import draw_losses
 from semcomp_pl.training import main as training
 
 _RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
-_WIDTH = ["--model.filters", "48"]
-_GAN = [
-    *_WIDTH,
-    "--model.init_from",
-    f"{_RD}/checkpoints/best.ckpt",
-    "--model.learning_rate",
-    "3e-4",
-    "--trainer.max_epochs",
-    "5",
-    "--ema_decay",
-    "0.95",
-]
-STAGES: dict[str, tuple[str, list[str]]] = {
-    "rate_distortion": ("RateDistortion", [*_WIDTH, "--trainer.max_epochs", "45", "--ema_decay", "0.99"]),
-    "pspnet": (
-        "PSPNet",
-        ["--model.output_stride", "16", "--trainer.max_epochs", "20", "--ema_decay", "0.98"],
-    ),
+_CODEC = "--model.filters 48"
+_GAN = (
+    f"{_CODEC} --model.discriminator_filters 16 --model.init_from {_RD}/checkpoints/best.ckpt "
+    "--model.learning_rate 3e-4 --trainer.max_epochs 4 --ema_decay 0.95"
+)
+STAGES = {
+    "rate_distortion": ("RateDistortion", f"{_CODEC} --trainer.max_epochs 36 --ema_decay 0.99"),
+    "pspnet": ("PSPNet", "--model.output_stride 16 --trainer.max_epochs 14 --ema_decay 0.98"),
     "plain_gan": ("PlainGAN", _GAN),
     "semantic_discriminator_gan": ("SemanticDiscriminatorGAN", _GAN),
     "conditional_gan": ("ConditionalGAN", _GAN),
     "semantic_distortion_gan": (
         "SemanticDistortionGAN",
-        [*_GAN, "--model.segmenter", f"{_SEGMENTER}/checkpoints/best.ckpt"],
+        f"{_GAN} --model.segmenter {_SEGMENTER}/checkpoints/best.ckpt",
     ),
 }
 """Run name -> title and flags; the same commands as anybody would type, at sizes for two cores."""
@@ -63,8 +53,8 @@ def main(args: list[str]) -> int:
     """
     parser = argparse.ArgumentParser("semcomp demo", description=__doc__)
     parser.add_argument("--output", default="demo", help="directory for runs, pictures and report (default: demo)")
-    parser.add_argument("--scenes", type=int, default=192, help="training scenes (default: 192)")
-    parser.add_argument("--images", type=int, default=16, help="scenes to compare the codecs on (default: 16)")
+    parser.add_argument("--scenes", type=int, default=160, help="training scenes (default: 160)")
+    parser.add_argument("--images", type=int, default=12, help="scenes to compare the codecs on (default: 12)")
     parser.add_argument("--epochs", type=int, help="epochs of every training, for a quick look")
     options = parser.parse_args(args)
     output = Path(options.output)
@@ -93,7 +83,7 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None
         return
     shutil.rmtree(run, ignore_errors=True)  # a run that was interrupted
     configs = [f"configs/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{name}")]
-    command = ["fit", *(part for config in configs for part in ("--config", config)), *_DATA, *flags]
+    command = ["fit", *(part for config in configs for part in ("--config", config)), *_DATA, *flags.split()]
     if epochs is not None:
         command += ["--trainer.max_epochs", str(epochs)]
     command += ["--entropy_steps", str(200 if epochs is None else 2)]

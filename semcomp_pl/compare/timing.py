@@ -26,11 +26,11 @@ def time_coder(plan: Plan, place: int, images: Sequence[int]) -> list[dict[str, 
     """
     before = _resident("VmRSS")
     coder, data, rows = plan.coder(place), ImageDataset(plan.store), []
-    for point in coder.points:
-        for index in [images[0], *images]:
-            sample = data[index]
-            image, label = sample["image"].to(plan.device), sample.get("label")
-            label = None if label is None else label.to(plan.device)
+    for index in [images[0], *images]:
+        sample = data[index]
+        image, label = sample["image"].to(plan.device), sample.get("label")
+        label = None if label is None else label.to(plan.device)
+        for point in coder.points:  # within: files that a search has made serve the next point's
             try:
                 encode = coder.encoder(point, image, label)
                 start = time.perf_counter()
@@ -43,7 +43,7 @@ def time_coder(plan: Plan, place: int, images: Sequence[int]) -> list[dict[str, 
             row = {"codec": coder.codec, "point": point, "image": sample["name"]}
             rows.append({**row, "encode_seconds": middle - start, "decode_seconds": end - middle})
     peak = torch.cuda.max_memory_allocated() if plan.device != "cpu" else max(0, _resident("VmHWM") - before)
-    latest = {(row["codec"], row["point"], row["image"]): row for row in rows}  # without the first of each point
+    latest = {(row["codec"], row["point"], row["image"]): row for row in rows}  # without the first round
     return [{**row, "peak_memory": peak} for row in latest.values()]
 
 
