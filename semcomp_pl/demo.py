@@ -29,7 +29,7 @@ _GAN = (
 )
 STAGES = {
     "rate_distortion": ("RateDistortion", f"{_CODEC} --trainer.max_epochs 36 --ema_decay 0.99"),
-    "pspnet": ("PSPNet", "--model.output_stride 16 --trainer.max_epochs 14 --ema_decay 0.98"),
+    "pspnet": ("PSPNet", "--model.output_stride 16 --trainer.max_epochs 16 --ema_decay 0.98"),
     "plain_gan": ("PlainGAN", _GAN),
     "semantic_discriminator_gan": ("SemanticDiscriminatorGAN", _GAN),
     "conditional_gan": ("ConditionalGAN", _GAN),
@@ -87,7 +87,7 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None
     if epochs is not None:
         command += ["--trainer.max_epochs", str(epochs)]
     command += ["--entropy_steps", str(200 if epochs is None else 2)]
-    rhythm = str(min(5, epochs or 5))
+    rhythm = str(min(4, epochs or 4))
     command += ["--data.source.train", str(scenes)]
     command += ["--data.source.root", "streets", "--trainer.check_val_every_n_epoch", rhythm, "--name", name]
     console.print(f"[bold]{title}[/]: semcomp {' '.join(command)}", highlight=False, soft_wrap=True)

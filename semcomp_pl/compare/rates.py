@@ -55,7 +55,8 @@ def choose(target: float, points: Sequence[Point]) -> Point | str:
     failed = fitting or [one for one in points if one.target is not None and one.target <= target and one.failed]
     if failed:
         one = failed[-1]
-        return f"{one.failed} of {one.images + one.failed} images failed at {one.point}"
+        lacking = f"{one.failed} of {one.images + one.failed} images"
+        return f"{lacking} failed at {one.point}" if one.target is None else f"no file for {lacking} at {one.point}"
     return f"no point at or below {target:g} bpp"
 
 

@@ -162,6 +162,14 @@ def test_a_point_with_a_failure_stands_at_no_target(results: Results) -> None:
     assert all("PlainGAN has 3 points, at least 4 are needed" in each for each in notes)
 
 
+def test_a_rate_below_a_formats_smallest_files_is_said_in_its_row_alone(results: Results) -> None:
+    for image in sorted(results.rows["image"].unique()):
+        results = fail(results, "WebP", "best at 0.03", image)
+    summary = summarise(results, draws=DRAWS)
+    assert entry(summary, 0.03, "WebP").reason == "no file for 12 of 12 images at best at 0.03"
+    assert not any("WebP" in text for text in summary.warnings)
+
+
 def test_results_so_far(results: Results) -> None:
     rows = results.rows.filter((pl.col("codec") != "WebP") | (pl.col("image") < "street_005"))
     summary = summarise(replace(results, rows=rows.filter(pl.col("kind") != "original")), draws=DRAWS)
