@@ -158,7 +158,7 @@ function setUpBrowser() {
   byId("thumbnails").append(
     ...images.map((name, place) => {
       const [source] = report.sources[place][original] ?? Object.values(report.sources[place])[0];
-      const button = element("button", { type: "button", title: name }, element("img", { src: source, alt: name, loading: "lazy" }));
+      const button = element("button", { type: "button", title: name }, element("img", { src: source, alt: name }));
       button.addEventListener("click", () => choose(place));
       return button;
     }),
