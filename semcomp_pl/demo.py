@@ -62,8 +62,9 @@ def main(args: list[str]) -> int:
     console = Console()
     started = time.perf_counter()
     with chdir(output):
-        for name in STAGES:
-            _train(name, options.scenes, options.epochs, console)
+        trained = [_train(name, options.scenes, options.epochs, console) for name in STAGES]
+        if any(trained):
+            shutil.rmtree("comparison", ignore_errors=True)  # of other models
         runs = {title: Path("runs") / name / "metrics.csv" for name, (title, _) in STAGES.items()}
         draw_losses(runs, Path("losses.png"))
         status = _compare(options.scenes, options.images, console)
@@ -74,13 +75,13 @@ def main(args: list[str]) -> int:
     return status
 
 
-def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None:
-    """Fit one model with the command line's own code, unless its run is complete."""
+def _train(name: str, scenes: int, epochs: int | None, console: Console) -> bool:
+    """Fit one model with the command line's own code, unless its run is complete; whether it did."""
     title, flags = STAGES[name]
     run = Path("runs") / name
     if (run / "done").exists():
         console.print(f"[bold]{title}[/]: reusing {run}")
-        return
+        return False
     shutil.rmtree(run, ignore_errors=True)  # a run that was interrupted
     configs = [f"configs/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{name}")]
     command = ["fit", *(part for config in configs for part in ("--config", config)), *_DATA, *flags.split()]
@@ -93,6 +94,7 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> None
     console.print(f"[bold]{title}[/]: semcomp {' '.join(command)}", highlight=False, soft_wrap=True)
     training([resolve_config(part) for part in command])
     (run / "done").touch()
+    return True
 
 
 def _compare(scenes: int, images: int, console: Console) -> int:

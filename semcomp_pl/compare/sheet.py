@@ -46,9 +46,9 @@ def reconstructions(directory: Path, summary: Summary, results: Results, columns
 
 def _strip(directory: Path, one: Point, images: list[str], results: Results) -> Strip:
     pictures = [np.array(Image.open(_file(directory, image, one)).convert("RGB")) for image in images]
-    rows = results.rows.filter(pl.col("codec") == one.codec, pl.col("point") == one.point)
+    rows = results.rows.filter(codec=one.codec, point=one.point).filter(pl.col("error").is_null())
     rates = {row["image"]: f"{row['bpp']:.3f} bpp, {row['psnr']:.1f} dB" for row in rows.iter_rows(named=True)}
-    captions = ["" if one.kind == "original" else rates[image] for image in images]
+    captions = ["" if one.kind == "original" else rates.get(image, "") for image in images]
     return Strip(one.codec, torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255, captions)
 
 
