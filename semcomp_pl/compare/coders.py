@@ -15,13 +15,14 @@ from semcomp_pl import codecs
 from semcomp_pl.codecs.pillow import PillowCodec
 from semcomp_pl.codecs.search import best_at
 from semcomp_pl.coding.container import parse
-from semcomp_pl.compare.config import ModelCodec, Reference
+from semcomp_pl.compare.config import ModelCodec, Reference, Settings
 from semcomp_pl.compare.rows import Kind
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.latent_iou import latent_iou
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.loading import load
+from semcomp_pl.modules.realism import TrainedDiscriminator
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.selective import SelectiveGAN
 from semcomp_pl.paths import find_model
@@ -219,25 +220,23 @@ def load_codec(given: str) -> CodecModule:
     return model
 
 
-def settle(
-    given: Sequence[ModelCodec], judge: str | None, segmenter: str | None, classes: int
-) -> tuple[list[ModelCodec], dict[str, dict[str, Any]]]:
+def settle(settings: Settings, classes: int) -> tuple[list[ModelCodec], dict[str, dict[str, Any]]]:
     """The models with names, unique by codec and point, and the fingerprints of their weights by codec and point.
 
     Args:
-        given: as configured.
-        judge: Checkpoint of the judge.
-        segmenter: Checkpoint for models that send label maps and name none of their own.
+        settings: of the comparison.
         classes: K of the data; 0 without labels.
 
     Raises:
-        SemcompError: a model that the judge may not judge, or that cannot have the label maps it needs.
+        SemcompError: a model that a judge may not judge, or that cannot have the label maps it needs.
     """
+    given = settings.codecs
     models = [load_codec(one.model) for one in given]
-    named = [_named(one, model, segmenter) for one, model in zip(given, models, strict=True)]
+    named = [_named(one, model, settings.segmenter) for one, model in zip(given, models, strict=True)]
     for one, model in zip(named, models, strict=True):
         _check_labels(one, model, classes)
-        _refuse_rivals(one, model, judge)
+        _refuse_rivals(one, model, settings.judge)
+    _refuse_partial(models, settings.realism_judge, classes)
     count = Counter((one.codec, one.point) for one in named)
     for place, one in enumerate(named):
         if count[one.codec, one.point] > 1 and given[place].codec is None:
@@ -300,6 +299,33 @@ def _refuse_rivals(one: ModelCodec, model: CodecModule, judge: str | None) -> No
         rivals, part = model.rivals(), "was part of the training"
     if segmenter_of(judge).fingerprint() in rivals:
         raise SemcompError(f"{judge}: this segmenter {part} of {one.model} and may not judge it; name another --judge")
+
+
+def _refuse_partial(models: Sequence[CodecModule], realism_judge: str | None, classes: int) -> None:
+    """The discriminator may not be of one of the models' own training, and needs the label maps that it knows."""
+    if realism_judge is None:
+        return
+    trained = discriminator_of(realism_judge).model
+    if trained.condition_channels() and classes != trained.num_classes:
+        raise SemcompError(
+            f"{realism_judge}: a discriminator that sees {trained.num_classes} classes found, the data have {classes}; "
+            "choose one of a PlainGAN, or of such data"
+        )
+    own = trained.codec().fingerprint
+    if any(model.codec().fingerprint == own for model in models):
+        raise SemcompError(
+            f"{realism_judge}: the discriminator that one of the models was trained against found, which may not judge "
+            "it; name the checkpoint of another training"
+        )
+
+
+def discriminator_of(given: str) -> TrainedDiscriminator:
+    """The discriminator of a checkpoint, by name or path.
+
+    Raises:
+        SemcompError: there is none.
+    """
+    return TrainedDiscriminator.from_file(str(find_model(given)))
 
 
 def segmenter_of(given: str) -> Segmentation:

@@ -17,7 +17,7 @@ from semcomp_pl.paths import resolve_config
 
 _FLAGS = {"--data": "--config", "-o": "--output"}  # a data YAML names its own key
 Format = Literal["WebP", "AVIF", "JPEG", "OptimizedJPEG", "JPEG2000", "JPEGXL"]
-Metric = Literal["feature_distance", "lpips", "dists", "musiq", "latent_iou"]
+Metric = Literal["feature_distance", "lpips", "dists", "musiq", "fid", "kid", "latent_iou"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class Settings:
         split: Of the data.
         images: First images of the split to compare on; all if not given.
         judge: Segmenter that reads originals and reconstructions; no model may have been trained against it.
+        realism_judge: Checkpoint of an adversarial model, whose discriminator gives `discriminator_fm`; it may be none
+            of the models compared.
         segmenter: Another one, that makes the label maps of models that send them.
         metrics: Beside PSNR, MS-SSIM and what the judge says. One whose weights are not there is left out.
         targets: Bits per pixel at which codecs are compared.
@@ -103,6 +105,7 @@ class Settings:
     split: Split = "val"
     images: int | None = None
     judge: str | None = None
+    realism_judge: str | None = None
     segmenter: str | None = None
     metrics: list[Metric] = field(default_factory=list)
     targets: list[float] = field(default_factory=lambda: list(TARGETS))

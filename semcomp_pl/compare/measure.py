@@ -1,7 +1,7 @@
 """One image through every codec: files, what comes back from them, and every metric of each pair."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +9,20 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from semcomp_pl.compare.coders import Coder, ModelCoder, Pixels, ReferenceCoder, segmenter_of
+from semcomp_pl.compare.coders import Coder, ModelCoder, Pixels, ReferenceCoder, discriminator_of, segmenter_of
 from semcomp_pl.compare.config import Metric, ModelCodec, Reference
 from semcomp_pl.compare.pictures import save_map, save_picture
 from semcomp_pl.compare.rows import FIXED
+from semcomp_pl.compare.sets import SETS, save_features
 from semcomp_pl.data.cache import Store
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
+from semcomp_pl.metrics.fid import InceptionFeatures
 from semcomp_pl.metrics.image_mean import as_decoded
 from semcomp_pl.metrics.miou import image_confusions, pixel_accuracy
 from semcomp_pl.metrics.ms_ssim import ms_ssim, ms_ssim_key
-from semcomp_pl.metrics.network import NetworkMean
+from semcomp_pl.metrics.network import NetworkMean, in_float32
 from semcomp_pl.metrics.psnr import psnr
 from semcomp_pl.metrics.suite import MetricSuite
 
@@ -42,6 +45,7 @@ class Plan:
     models: Sequence[ModelCodec]
     references: Sequence[Reference]
     judge: str | None
+    realism_judge: str | None
     metrics: Sequence[Metric]
     device: str
 
@@ -82,7 +86,11 @@ class Measurer:
         self.data = ImageDataset(plan.store)
         self.coders = [plan.coder(place) for place in range(plan.makers())]
         self.judge = None if plan.judge is None else segmenter_of(plan.judge).to(plan.device)
-        self.extra = MetricSuite(extra=[name for name in plan.metrics if name != "latent_iou"]).extra
+        self.realism = None if plan.realism_judge is None else DiscriminatorFM(discriminator_of(plan.realism_judge))
+        self.extra = MetricSuite(
+            extra=[name for name in plan.metrics if name != "latent_iou" and name not in SETS]
+        ).extra
+        self.features = InceptionFeatures() if SETS.keys() & plan.metrics else None
 
     def rows(self, index: int, done: Set[Pair] = frozenset()) -> Iterator[Row]:
         """The rows of one image that are not among those done; a pair that fails has its error."""
@@ -112,23 +120,28 @@ class Measurer:
             reconstruction = as_decoded(coder.decode(point, data).to(image.device))
             found: Row = {"bytes": len(data), "bpp": 8 * len(data) / (image.shape[-2] * image.shape[-1])}
             found |= {f"bytes_{section}": size for section, size in coder.sections(data).items()}
-            found |= self._quality(reconstruction[None], image[None])
+            found |= self._quality(reconstruction[None], image[None], None if label is None else label[None])
             seen = self._read(reconstruction)
             found |= self._semantics(seen, original, label)
             if "latent_iou" in self.plan.metrics:
                 found["latent_iou"] = coder.latent_iou(image, reconstruction, label)
+            if self.features is not None:
+                with in_float32(self.features, image.device) as network:
+                    save_features(self.plan.directory, name, coder.codec, point, network(reconstruction[None])[0])
         if name in self.plan.pictured:
             save_picture(self.plan.directory, name, coder.codec, point, reconstruction)
             if seen is not None:
                 save_map(self.plan.directory, name, coder.codec, point, seen)
         return found
 
-    def _quality(self, reconstruction: Tensor, image: Tensor) -> Row:
+    def _quality(self, reconstruction: Tensor, image: Tensor, label: Tensor | None) -> Row:
         found = {"psnr": psnr(reconstruction, image).item()}
         if key := ms_ssim_key((image.shape[-2], image.shape[-1])):
             found[key] = ms_ssim(reconstruction, image).item()
         for name, metric in self.extra.items():
             found[name] = cast(NetworkMean, metric).per_image(reconstruction, image).item()
+        if self.realism is not None:
+            found["discriminator_fm"] = self.realism.per_image(reconstruction, image, label).item()
         return found
 
     def _read(self, image: Tensor) -> Tensor | None:
@@ -154,7 +167,10 @@ class Measurer:
             self.busy += time.perf_counter() - started
 
 
-def available(metrics: Sequence[Metric]) -> tuple[list[Metric], Mapping[str, Any]]:
-    """The metrics whose weights are there, and by what each was measured; warns of the others."""
+def available(metrics: Sequence[Metric], realism_judge: str | None) -> tuple[list[Metric], dict[str, Any]]:
+    """The metrics whose weights are there, and all by what each was measured; warns of the others."""
     suite = MetricSuite(extra=[name for name in metrics if name != "latent_iou"])
-    return [name for name in metrics if name == "latent_iou" or name in suite.extra], suite.provenance()
+    known = suite.provenance()
+    found = [name for name in metrics if name == "latent_iou" or name in suite.extra]
+    judges = {} if realism_judge is None else {"discriminator_fm": discriminator_of(realism_judge).provenance()}
+    return found, {name: known.get(name) for name in found} | judges

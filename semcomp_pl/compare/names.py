@@ -30,6 +30,7 @@ _KNOWN = {
     "dists": Description("DISTS", "", False, 3),
     "fid": Description("FID", "", False, 1),
     "kid": Description("KID", "", False, 4),
+    "discriminator_fm": Description("Discriminator features", "", False, 3),
     "musiq": Description("MUSIQ", "", True, 2),
     "accuracy": Description("Pixel accuracy", "", True, 3),
     "accuracy_self": Description("Pixel accuracy to the original's reading", "", True, 3),

@@ -4,6 +4,7 @@ comparison.json     what is compared, by what: a run that would do anything else
 config.yaml         the settings, to run it again
 parts/rows-*.jsonl  one file a process, a line a pair, appended as they are measured
 parts/times.jsonl   of the serial pass
+features/           for metrics that compare sets of images, a file a pair
 results.parquet     all of it, once merged
 """
 
@@ -18,6 +19,7 @@ import polars as pl
 from semcomp_pl.atomic import write_file
 from semcomp_pl.compare.coders import NO_FILE
 from semcomp_pl.compare.rows import FIXED, SECTION, Results, merge, read_results, write_results
+from semcomp_pl.compare.sets import compare_sets
 from semcomp_pl.errors import SemcompError
 
 _MAY_DIFFER = ("command", "settings")
@@ -100,7 +102,8 @@ def collect(directory: Path) -> Results:
     others = [name for name in rows.columns if name not in FIXED]
     others.sort(key=lambda name: (not name.startswith(SECTION), name))  # whatever part came first
     rows = rows.select(*(name for name in FIXED if name not in _TIMES), *others)
-    results = Results(merge([rows.join(times(directory), on=_PAIR, how="left")]), provenance)
+    rows = merge([rows.join(times(directory), on=_PAIR, how="left")])
+    results = Results(rows, provenance, compare_sets(directory, rows, [*provenance["metrics"]]))
     write_results(results, directory / "results.parquet")
     return results
 

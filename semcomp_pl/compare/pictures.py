@@ -3,7 +3,7 @@
     pictures/IMAGE/CODEC/POINT.png        8-bit RGB
     pictures/IMAGE/CODEC/POINT.label.png  8-bit index mask, train ids
 
-The original is among the codecs. What file systems do not take in a name is escaped as in a URL.
+The original is among the codecs.
 """
 
 from pathlib import Path
@@ -17,8 +17,13 @@ from semcomp_pl.atomic import write_file
 
 def picture_path(directory: Path, image: str, codec: str, point: str, suffix: str = ".png") -> Path:
     """Where the reconstruction of an image by a codec at a point is kept, below the directory of the results."""
+    return pair_path(directory / "pictures", image, codec, point, suffix)
+
+
+def pair_path(folder: Path, image: str, codec: str, point: str, suffix: str) -> Path:
+    """IMAGE/CODEC/POINT in a folder, with what file systems do not take in a name escaped as in a URL."""
     image, codec, point = (quote(part, safe=" ()") for part in (image, codec, point))
-    return directory / "pictures" / image / codec / f"{point}{suffix}"
+    return folder / image / codec / f"{point}{suffix}"
 
 
 def save_picture(directory: Path, image: str, codec: str, point: str, reconstruction: Tensor) -> None:

@@ -165,8 +165,8 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
             f"{settings.judge}: a judge of {judge.num_classes} classes found, the data have {data.num_classes}; "
             "choose one that was trained on such data"
         )
-    models, fingerprints = settle(settings.codecs, settings.judge, settings.segmenter, data.num_classes)
-    metrics, networks = available(settings.metrics)
+    models, fingerprints = settle(settings, data.num_classes)
+    metrics, networks = available(settings.metrics, settings.realism_judge)
     device = f"{settings.device}:{share.local}" if settings.device == "cuda" and share.world > 1 else settings.device
     plan = Plan(
         directory=Path(settings.output),
@@ -176,6 +176,7 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
         models=models,
         references=settings.references,
         judge=settings.judge,
+        realism_judge=settings.realism_judge,
         metrics=metrics,
         device=device,
     )
@@ -196,7 +197,7 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
         "judge": None if judge is None else judge.provenance(),
         "segmenters": {name: segmenter.provenance() for name, segmenter in segmenters.items()},
         "classes": (classes or known) if judge is not None else [],
-        "metrics": {name: networks.get(name) for name in metrics},
+        "metrics": networks,
         "device": torch.cuda.get_device_name() if settings.device.startswith("cuda") else "cpu",
         "versions": _versions(),
         "seeds": {"bootstrap": settings.seed},

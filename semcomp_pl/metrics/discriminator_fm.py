@@ -47,12 +47,21 @@ class DiscriminatorFM(ImageMean):
         super().__init__()
         self._networks = (discriminator.eval(),)  # a tuple is not registered
 
-    def update(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> None:
-        """Count a batch of pairs (B, 3, H, W) in [0, 1], with label maps (B, H, W) for a conditional discriminator."""
+    def per_image(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """The value of each of a batch of pairs (B, 3, H, W) in [0, 1]: float (B,).
+
+        `label` are label maps (B, H, W) for a conditional discriminator.
+
+        Raises:
+            SemcompError: the shapes differ, or label maps are missing or of other classes.
+        """
         check_pair(reconstruction, image)
         with in_float32(self._networks[0], image.device) as network:
-            fake, real = (network(as_decoded(x), label) for x in (reconstruction, image))
-            self._add(discriminator_fm(fake, real))
+            return discriminator_fm(*(network(as_decoded(x), label) for x in (reconstruction, image)))
+
+    def update(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> None:
+        """Count a batch, as for `per_image`."""
+        self._add(self.per_image(reconstruction, image, label))
 
     def provenance(self) -> dict[str, Any]:
         """What the discriminator says of itself."""

@@ -3,9 +3,10 @@
 import warnings
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
-from torchmetrics.image.kid import KernelInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.image_mean import as_decoded, check_pair
@@ -13,6 +14,36 @@ from semcomp_pl.metrics.network import WeightFile, in_float32
 
 _NAME = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION = WeightFile(_NAME, f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_NAME}", "6726825d")
+
+
+def fid(fake: Tensor, real: Tensor) -> Tensor:
+    """Fréchet distance of two sets of features: scalar float64.
+
+    Args:
+        fake: of reconstructions, (N, D).
+        real: of originals, (M, D).
+
+    Raises:
+        SemcompError: fewer than two of either.
+    """
+    _enough("fid", min(len(fake), len(real)))
+    centred = [x.double() - x.double().mean(0) for x in (fake, real)]
+    # one factor a covariance, R^T R, of at most D rows: the trace of the root of their product is a nuclear norm
+    one, other = (torch.linalg.qr(x, mode="r").R / (len(x) - 1) ** 0.5 for x in centred)
+    shift = (fake.double().mean(0) - real.double().mean(0)).square().sum()
+    root = torch.linalg.svdvals(one @ other.T).sum()
+    distance: Tensor = shift + one.square().sum() + other.square().sum() - 2 * root
+    return distance
+
+
+def kid(fake: Tensor, real: Tensor) -> Tensor:
+    """Kernel distance of two sets of N features (N, D), unbiased, polynomial of degree 3: scalar float64.
+
+    Raises:
+        SemcompError: fewer than two of either.
+    """
+    _enough("kid", min(len(fake), len(real)))
+    return poly_mmd(real.double(), fake.double())
 
 
 class InceptionFeatures(nn.Module):

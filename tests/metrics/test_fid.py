@@ -13,7 +13,7 @@ from torchvision.models import inception_v3
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import FID, KID
-from semcomp_pl.metrics.fid import INCEPTION, InceptionFeatures
+from semcomp_pl.metrics.fid import INCEPTION, InceptionFeatures, fid, kid
 from tests.metrics import stand_in
 
 
@@ -63,6 +63,20 @@ def test_kid_is_the_unbiased_estimate_from_all_images(size: int) -> None:
     own = sum(k.sum() - np.trace(k) for k in (kernel(fake, fake), kernel(real, real))) / (n * (n - 1))
     expected = own - 2 * kernel(fake, real).mean()
     assert counted(KID(Corners()), size) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("images", [2, 6, 40])
+def test_sets_of_features_give_what_the_metrics_count(images: int) -> None:
+    """Of fewer images than features and of more."""
+    fake, real = (x[:images] for x in data())
+    for function, metric in ((fid, FID(Corners())), (kid, KID(Corners()))):
+        metric.update(fake, real)
+        value = function(Corners()(fake), Corners()(real))
+        assert value.dtype == torch.float64
+        assert value.item() == pytest.approx(metric.compute().item(), abs=1e-6)
+        with pytest.raises(SemcompError, match=f"{function.__name__} of 1 images asked for"):
+            function(Corners()(fake[:1]), Corners()(real[:1]))
+    assert fid(Corners()(real), Corners()(real)).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_m6_one_image_is_refused() -> None:

@@ -1,0 +1,112 @@
+"""Distances of sets of images, and a discriminator's reading, as a comparison has them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import inception_v3
+
+from semcomp_pl.compare import parts
+from semcomp_pl.compare.config import ModelCodec, Reference, Settings
+from semcomp_pl.compare.run import compare, fill
+from semcomp_pl.data.datamodule import ImageDataset
+from semcomp_pl.errors import SemcompError, SemcompWarning
+from semcomp_pl.metrics import FID, KID
+from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
+from semcomp_pl.metrics.fid import INCEPTION, InceptionFeatures
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.modules.export import export
+from semcomp_pl.modules.loading import load
+from semcomp_pl.modules.realism import TrainedDiscriminator
+from tests.compare.conftest import Files
+from tests.metrics import stand_in
+from tests.modules.conftest import Lab
+
+
+@pytest.fixture
+def settings(files: Files, tmp_path: Path) -> Settings:
+    """A model and a format, in this process and without the serial pass."""
+    return Settings(
+        output=str(tmp_path / "out"),
+        codecs=[ModelCodec(files.plain)],
+        references=[Reference("WebP", points=[(1.0, 10)])],
+        draws=20,
+        pictures=0,
+        timed_images=0,
+        workers=0,
+    )
+
+
+@pytest.fixture
+def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InceptionFeatures:
+    """InceptionV3 of random weights, in its place."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "stand-in-weights"))
+    with torch.device("meta"):
+        network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    monkeypatch.setattr(InceptionFeatures.__init__, "__defaults__", (stand_in.write(INCEPTION, network),))
+    return InceptionFeatures()
+
+
+@pytest.mark.slow
+def test_fid_and_kid_are_of_all_images_at_once(
+    settings: Settings, lab: Lab, files: Files, inception: InceptionFeatures
+) -> None:
+    settings = replace(settings, metrics=["fid", "kid"])
+    assert compare(settings, lab.data()) == 0
+    output = Path(settings.output)
+    model, data = load(files.plain), ImageDataset(lab.data().store("val"))
+    assert isinstance(model, CodecModule)
+    metrics = {"fid": FID(inception), "kid": KID(inception)}
+    images = [data[index]["image"] for index in range(len(data))]
+    for metric in metrics.values():
+        for image in images:
+            metric.update(model.decompress(model.compress(image))[None], image[None])
+    (point,) = (each for each in json.loads((output / "summary.json").read_text())["points"] if each["kind"] == "model")
+    for name, metric in metrics.items():
+        value = point["metrics"][name]
+        assert value["value"] == pytest.approx(metric.compute().item(), rel=1e-4, abs=1e-6)
+        assert value["low"] is None
+        assert f"## {'FID' if name == 'fid' else 'KID'}" in (output / "report.md").read_text()
+    results = parts.collect(output)
+    assert results.provenance["metrics"] == {name: {"checkpoint": INCEPTION.name} for name in metrics}
+    assert {*results.set_metrics} == {"RateDistortion", "WebP"}
+    next(output.glob("features/0/WebP/*.npy")).unlink()
+    with pytest.warns(SemcompWarning, match=r"WebP, .*: no fid, kid: .*No such file"):
+        assert {*parts.collect(output).set_metrics} == {"RateDistortion"}
+
+
+def test_weights_that_are_not_there_leave_a_metric_out(
+    settings: Settings, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+    with pytest.warns(SemcompWarning, match="fid is left out"):
+        plan = fill(replace(settings, metrics=["fid"]), lab.data())
+    assert not (plan.directory / "features").exists()
+    assert parts.collect(plan.directory).set_metrics == {}
+
+
+def test_a_discriminator_judges_but_not_its_own_model(
+    settings: Settings, lab: Lab, files: Files, tmp_path: Path
+) -> None:
+    judge = str(lab.checkpoint(lab.model("semantic_discriminator_gan"), tmp_path / "judge.ckpt"))
+    settings = replace(settings, realism_judge=judge)
+    results = parts.collect(fill(settings, lab.data()).directory)
+    model, metric = load(files.plain), DiscriminatorFM(TrainedDiscriminator.from_file(judge))
+    assert isinstance(model, CodecModule)
+    data = ImageDataset(lab.data().store("val"))
+    for index in range(len(data)):
+        image, label = data[index]["image"], data[index]["label"]
+        decoded = model.decompress(model.compress(image))
+        expected = metric.per_image(decoded[None], image[None], label[None]).item()
+        (row,) = results.rows.filter(codec="RateDistortion", image=data[index]["name"]).iter_rows(named=True)
+        assert row["discriminator_fm"] == pytest.approx(expected, rel=1e-5)
+    assert results.rows.filter(codec="Original")["discriminator_fm"].to_list() == [0] * len(data)
+    assert results.provenance["metrics"] == {"discriminator_fm": metric.provenance()}
+    own = export(judge, str(tmp_path / "exported"))
+    for codec in (judge, str(own)):
+        with pytest.raises(SemcompError, match="that one of the models was trained against found"):
+            fill(replace(settings, codecs=[ModelCodec(codec)]), lab.data())
+    with pytest.raises(SemcompError, match="a discriminator that sees 4 classes found, the data have 0"):
+        fill(replace(settings, output=str(tmp_path / "bare")), lab.data(labels=False))
