@@ -258,11 +258,11 @@ def test_times_are_of_a_serial_pass_and_workers_change_nothing(
     rows = read_results(tmp_path / "two" / "results.parquet").rows
     taken = ["encode_seconds", "decode_seconds", "peak_memory"]
     assert_frame_equal(rows.drop(taken), alone.drop(taken), rel_tol=1e-6)
-    assert len({*(tmp_path / "two" / "parts").glob("rows-*")}) == 2
     timed = rows.filter(pl.col("encode_seconds").is_not_null())
     done = rows.filter(pl.col("kind") != "original", pl.col("error").is_null(), pl.col("image").is_in(["0", "2"]))
     assert timed.select("codec", "point", "image").equals(done.select("codec", "point", "image"))
-    assert (timed["peak_memory"] > 0).all()
+    assert timed["peak_memory"].null_count() == 0
+    assert (timed.filter(kind="model")["peak_memory"] > 1e6).all()  # a file of a tiny image may need no page more
     assert alone["encode_seconds"].null_count() == len(alone)
 
 
