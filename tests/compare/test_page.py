@@ -200,6 +200,13 @@ def test_the_pictures_are_those_of_the_chosen_codecs(page: Page, directory: Path
     assert cells(page, "#picture-values")[0][1:3] == [head[2], head[1]]
 
 
+def test_the_best_model_and_the_best_reference_are_shown_first(page: Page, summary: Summary) -> None:
+    standing = [summary.point(entry.codec, entry.point) for entry in summary.at_rates[RATE].entries if entry.point]
+    for side, kind in (("left", "model"), ("right", "reference")):
+        best = max((one for one in standing if one.kind == kind), key=lambda one: one.metrics["miou"].value)
+        assert page.input_value(f"#picture-{side}") == str(summary.points.index(best))
+
+
 def test_the_divider_moves_by_mouse_and_keyboard(page: Page, summary: Summary) -> None:
     page.select_option("#picture-left", "-1")  # the original
     slider = page.locator("#slider")

@@ -30,9 +30,14 @@ function setUpBrowser() {
       })
       .filter(([, options]) => options.length);
     if (shown.includes(original)) groups.unshift([String(original), "Original"]);
-    // at the same rate, a model beside a reference says most
+    // at the same rate, the best model beside the best reference says most
+    const main = ["miou", "psnr"].find((name) => report.points.some((point) => name in point.metrics));
+    const worth = (place) => pointOf(place).metrics[main]?.value ?? -Infinity;
+    const stands = (place) => pointOf(place) === standing(usualRate, pointOf(place).codec);
     const usual = (kind) =>
-      shown.find((place) => place !== original && pointOf(place).kind === kind && pointOf(place) === standing(usualRate, pointOf(place).codec));
+      shown
+        .filter((place) => place !== original && pointOf(place).kind === kind && stands(place))
+        .sort((one, other) => worth(other) - worth(one))[0];
     const left = usual("model") ?? shown[0];
     const right = usual("reference") ?? shown.find((place) => place !== left) ?? left;
     fill(sides.left, groups, String(left));
