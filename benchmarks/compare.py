@@ -15,7 +15,8 @@ from jsonargparse import ArgumentParser
 
 from semcomp_pl.compare import parts
 from semcomp_pl.compare.config import ModelCodec, Reference, Settings
-from semcomp_pl.compare.run import Share, Worker, prepare, render
+from semcomp_pl.compare.ranks import Share
+from semcomp_pl.compare.run import Worker, prepare, render
 from semcomp_pl.data import ImageDataModule, StreetScenes
 
 

@@ -279,7 +279,7 @@ def _check_labels(one: ModelCodec, model: CodecModule, classes: int) -> None:
         if one.segmenter is None:
             raise SemcompError(
                 f"{one.model}: {type(model).__name__} sends a label map; name a --segmenter that makes it, or say "
-                "`labels: true` for the row of an oracle"
+                "`labels: 'true'` for the row of an oracle"
             )
         model.use_segmenter(str(find_model(one.segmenter)))
     elif classes != model.num_classes:

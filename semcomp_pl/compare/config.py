@@ -160,14 +160,14 @@ def check(settings: Settings) -> None:
     for one in settings.references:
         if not one.targets and not one.points:
             raise SemcompError(f"reference {one.format} without targets or points found; give it some of either")
-    numbers = {"images": 1, "draws": 1, "pictures": 0, "timed_images": 0, "workers": 0}
+    numbers = {"images": 1, "draws": 1, "pictures": 0, "timed_images": 0, "workers": 0, "seed": 0}
     for name, least in numbers.items():
         found = getattr(settings, name)
         if found is not None and found < least:
             raise SemcompError(f"{name}={found} found, expected {least} or more")
     targets = [*settings.targets, *(target for one in settings.references for target in one.targets)]
-    if any(target <= 0 for target in targets):
-        raise SemcompError(f"target rates {targets} found, expected bits per pixel above 0")
+    if not settings.targets or any(target <= 0 for target in targets):
+        raise SemcompError(f"target rates {targets} found, expected some bits per pixel above 0")
     if settings.device != "cpu" and settings.workers:
         raise SemcompError(
             f"device={settings.device} with workers={settings.workers} found, expected workers=0: one process a GPU; "

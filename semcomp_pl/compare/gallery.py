@@ -20,8 +20,6 @@ from semcomp_pl.compare.pictures import picture_path
 from semcomp_pl.compare.summary import Point, Summary
 from semcomp_pl.errors import SemcompError
 
-BUDGET = 13_500_000
-"""Characters of base64: a report has at most 15 MB."""
 Quality = Literal["lossless", "90"]
 _CODED = {"lossless": "as lossless WebP", "90": "as WebP of quality 90, which adds faint artefacts of its own"}
 
@@ -50,7 +48,7 @@ class _Choice:
     quality: Quality
 
 
-def gallery(directory: Path, summary: Summary, limit: int, budget: int = BUDGET) -> Gallery:
+def gallery(directory: Path, summary: Summary, limit: int, budget: int) -> Gallery:
     """The pictures of a comparison.
 
     Args:

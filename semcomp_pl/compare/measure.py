@@ -1,9 +1,11 @@
 """One image through every codec: files, what comes back from them, and every metric of each pair."""
 
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,7 +35,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, in a form that goes to other processes."""
+    """What is measured, in a form that goes to other processes.
+
+    Raises:
+        SemcompError: two codec points of one name.
+    """
 
     directory: Path
     """Of the results."""
@@ -48,6 +54,11 @@ class Plan:
     realism_judge: str | None
     metrics: Sequence[Metric]
     device: str
+
+    def __post_init__(self) -> None:
+        twice = [f"{codec}, {point}" for (codec, point), count in Counter(self.points()).items() if count > 1]
+        if twice:
+            raise SemcompError(f"two codecs as {twice[0]} found; give each a `codec` or `point` of its own")
 
     def makers(self) -> int:
         """Number of coders: the original, the models, the references."""
@@ -100,8 +111,7 @@ class Measurer:
         wanted = [
             (coder, point) for coder in self.coders for point in coder.points if (coder.codec, point, name) not in done
         ]
-        with self._working():
-            original = self._read(image) if wanted else None
+        original = cache(lambda: self._read(image))
         for coder, point in wanted:
             row: Row = {"codec": coder.codec, "point": point, "kind": coder.kind, "target": coder.points[point]}
             row = dict.fromkeys(FIXED) | row | {"image": name, "height": image.shape[-2], "width": image.shape[-1]}
@@ -113,16 +123,25 @@ class Measurer:
             yield row
 
     def _measure(
-        self, coder: Coder, point: str, name: str, image: Tensor, label: Tensor | None, original: Tensor | None
+        self,
+        coder: Coder,
+        point: str,
+        name: str,
+        image: Tensor,
+        label: Tensor | None,
+        original: Callable[[], Tensor | None],
     ) -> Row:
         with self._working():
             data = coder.encoder(point, image, label)()
-            reconstruction = as_decoded(coder.decode(point, data).to(image.device))
+            decoded = coder.decode(point, data).to(image.device)
+            if not decoded.isfinite().all():
+                raise SemcompError("values that are no finite numbers found in the reconstruction")
+            reconstruction = as_decoded(decoded)
             found: Row = {"bytes": len(data), "bpp": 8 * len(data) / (image.shape[-2] * image.shape[-1])}
             found |= {f"bytes_{section}": size for section, size in coder.sections(data).items()}
             found |= self._quality(reconstruction[None], image[None], None if label is None else label[None])
             seen = self._read(reconstruction)
-            found |= self._semantics(seen, original, label)
+            found |= self._semantics(seen, original(), label)
             if "latent_iou" in self.plan.metrics:
                 found["latent_iou"] = coder.latent_iou(image, reconstruction, label)
             if self.features is not None:

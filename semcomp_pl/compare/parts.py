@@ -22,7 +22,7 @@ from semcomp_pl.compare.rows import FIXED, SECTION, Results, merge, read_results
 from semcomp_pl.compare.sets import compare_sets
 from semcomp_pl.errors import SemcompError
 
-_MAY_DIFFER = ("command", "settings")
+_MAY_DIFFER = ("command", "seeds", "settings")
 _PAIR = ("codec", "point", "image")
 _TIMES = ("encode_seconds", "decode_seconds", "peak_memory")
 
@@ -50,8 +50,11 @@ def append(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add lines, so that a process that dies loses the one it writes at most."""
     plain = [{name: None if value != value else value for name, value in row.items()} for row in rows]  # NaN
     lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in plain)
-    with file.open("a") as stream:
-        stream.write(lines)
+    with file.open("ab+") as stream:
+        if stream.seek(0, io.SEEK_END):
+            stream.seek(-1, io.SEEK_END)
+            lines = lines if stream.read(1) == b"\n" else "\n" + lines  # after one that was cut short
+        stream.write(lines.encode())
 
 
 def finished(directory: Path) -> set[tuple[str, str, str]]:
@@ -78,14 +81,15 @@ def times(directory: Path) -> pl.DataFrame:
     """Seconds and memory of the serial pass by pair."""
     file = directory / "parts" / "times.jsonl"
     schema = {name: FIXED[name] for name in (*_PAIR, *_TIMES)}
-    return pl.read_ndjson(file, schema=schema) if file.is_file() else pl.DataFrame(schema=schema)
+    found = _read(file, schema) if file.is_file() else None
+    return pl.DataFrame(schema=schema) if found is None else found.select(list(schema))
 
 
 def collect(directory: Path) -> Results:
-    """The results so far, from the parts where there are any; the parquet file is written anew.
+    """The results so far, of the images that every codec has measured; the parquet file is written anew.
 
     Raises:
-        SemcompError: no comparison was begun here.
+        SemcompError: no comparison was begun here, or it has no such image yet.
     """
     file = directory / "comparison.json"
     if not file.is_file():
@@ -97,6 +101,12 @@ def collect(directory: Path) -> Results:
     rows = pl.concat(frames, how="diagonal")
     # a pair that failed and was tried again has two rows
     rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(_PAIR, keep="first")
+    # codecs are compared on the same images: those that are under way wait
+    rows = rows.filter(pl.len().over("image") == len(provenance["points"]))
+    if rows.is_empty():
+        raise SemcompError(
+            f"{directory}: no image was measured by every codec yet; wait, or go on with semcomp compare"
+        )
     order = {name: pl.Enum(list(dict.fromkeys(provenance[name]))) for name in ("codecs", "images")}
     rows = rows.sort(pl.col("codec").cast(order["codecs"]), "target", "point", pl.col("image").cast(order["images"]))
     others = [name for name in rows.columns if name not in FIXED]
@@ -109,10 +119,28 @@ def collect(directory: Path) -> Results:
 
 
 def _frames(directory: Path) -> Iterator[pl.DataFrame]:
-    for file in sorted((directory / "parts").glob("rows-*.jsonl")):
-        content = file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]  # without a last line that was cut short
-        if whole:
-            frame = pl.read_ndjson(io.BytesIO(whole), schema_overrides=FIXED, infer_schema_length=None)
+    """Of the rows, the newest file first."""
+    files = (directory / "parts").glob("rows-*.jsonl")
+    for file in sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.name)):
+        frame = _read(file, FIXED)
+        if frame is not None:
             others = [name for name in frame.columns if name not in FIXED]
             yield frame.cast({name: pl.Int64 if name.startswith(SECTION) else pl.Float64 for name in others})
+
+
+def _read(file: Path, known: Mapping[str, Any]) -> pl.DataFrame | None:
+    """The lines of a part, without those that were cut short, which are measured again; None where there are none."""
+    content = file.read_bytes()
+    for lines in (content, b"\n".join(line for line in content.splitlines() if _whole(line))):
+        try:
+            return pl.read_ndjson(io.BytesIO(lines), schema_overrides=known, infer_schema_length=None)
+        except pl.exceptions.ComputeError:
+            continue
+    return None
+
+
+def _whole(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

@@ -1,6 +1,6 @@
 """From the rows of one codec point to its values, and from two points to their paired differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -59,8 +59,10 @@ def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) ->
     fine = rows.filter(pl.col("error").is_null())
     sample = _by_image(fine, setting)
     values = setting.bootstrap.values(sample, setting.classes, setting.ceiling)
-    estimates = _estimates(values, sample) | {name: Estimate(value) for name, value in given.items()}
+    estimates = _estimates(values, sample, setting.classes) | {name: Estimate(value) for name, value in given.items()}
     curve = {name: values[name] for name in estimates if name == "bpp" or (_ranked(name) and name in values)}
+    if len(setting.images) == 1:
+        curve = {name: draws[:1] for name, draws in curve.items()}
     curve |= {name: np.array([value]) for name, value in given.items()}
     peak = cast(int | None, rows["peak_memory"].max())
     point = Point(
@@ -86,7 +88,7 @@ def difference(one: Measured, other: Measured, setting: Setting) -> Difference:
     values, others = (setting.bootstrap.values(each, setting.classes, setting.ceiling) for each in (mine, theirs))
     with np.errstate(invalid="ignore"):  # infinite minus infinite
         gaps = {name: values[name] - others[name] for name in values}
-    estimates = _estimates(gaps, mine)
+    estimates = _estimates(gaps, mine, setting.classes)
     for name in (one.point.metrics.keys() & other.point.metrics.keys()) - gaps.keys():
         estimates[name] = Estimate(one.point.metrics[name].value - other.point.metrics[name].value)
     return Difference(one.point.codec, other.point.codec, dict(sorted(estimates.items())))
@@ -120,13 +122,15 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
     return sample
 
 
-def _estimates(values: Mapping[str, Array], sample: Sample) -> dict[str, Estimate]:
+def _estimates(values: Mapping[str, Array], sample: Sample, classes: Sequence[str]) -> dict[str, Estimate]:
     """Values with intervals, without those that are not finite; no interval where a single image has a value."""
+    unions = {f"iou_{label}": sample["miou"][:, 1, k] for k, label in enumerate(classes)} if "miou" in sample else {}
     estimates = {}
     for name, draws in values.items():
         if np.isfinite(draws[0]):
-            source = sample[name if name in sample else "miou"].reshape(len(sample["bpp"]), -1)[:, 0]
-            ends = interval(draws[0], draws[1:]) if np.count_nonzero(~np.isnan(source)) > 1 else None
+            source = unions.get(name, sample[name if name in sample else "miou"].reshape(len(sample["bpp"]), -1)[:, 0])
+            seen = source > 0 if name in unions else ~np.isnan(source)
+            ends = interval(draws[0], draws[1:]) if np.count_nonzero(seen) > 1 else None
             estimates[name] = Estimate(float(draws[0]), *(ends or (None, None)))
     return estimates
 

@@ -36,6 +36,8 @@ from semcomp_pl.errors import SemcompError
 
 SCRIPTS = ("elements.js", "charts.js", "tables.js", "browser.js", "page.js")
 VENDOR = ("vendor/chart.js", "vendor/img-comparison-slider.js")
+_SIZE = 14_500_000
+"""Bytes of a page and its pictures; the pictures' values come on top, and 15 MB are promised."""
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
 
 
@@ -53,11 +55,13 @@ def write_report(directory: Path, *, pictures: int = 20) -> Path:
         SemcompError: there are no results or no summary of this version, or a file cannot be read or written.
     """
     results, summary = read_results(directory / "results.parquet"), read_summary(directory / "summary.json")
-    shown = gallery(directory, summary, pictures)
+    metrics = [name for name in summary.metrics if any(name in one.metrics for one in summary.points)]
     context = {
         "summary": summary,
-        "shown": shown,
-        "metrics": [name for name in summary.metrics if any(name in one.metrics for one in summary.points)],
+        "metrics": metrics,
+        "ceilings": [
+            name for name in metrics if summary.ceiling and has_ceiling(name) and name in summary.ceiling.metrics
+        ],
         "perceptual": [name for name in PERCEPTUAL if name in summary.metrics],
         "sections": list(dict.fromkeys(name for one in summary.points for name in one.sections if name != "total")),
         "figures": {file.stem for file in (directory / "figures").glob("*.svg")},
@@ -66,8 +70,14 @@ def write_report(directory: Path, *, pictures: int = 20) -> Path:
         "version": __version__,
     }
     environment = _environment()
-    page = environment.get_template("report.html").render(context, payload=_payload(summary, results, shown))
-    write_file(directory / "report.html", lambda file: file.write(page.encode()))
+
+    def page(shown: Gallery) -> bytes:
+        payload = _payload(summary, results, shown)
+        return environment.get_template("report.html").render(context, shown=shown, payload=payload).encode()
+
+    bare = len(page(gallery(directory, summary, 0, 0)))
+    content = page(gallery(directory, summary, pictures, _SIZE - bare))
+    write_file(directory / "report.html", lambda file: file.write(content))
     text = environment.get_template("report.md").render(context)
     write_file(directory / "report.md", lambda file: file.write(text.encode()))
     return directory / "report.html"
@@ -172,7 +182,7 @@ def _number(value: float | None, metric: str = "", digits: int | None = None) ->
     """A value with the digits of its metric and a true minus sign; a dash where there is none."""
     if value is None:
         return "–"  # noqa: RUF001
-    text = f"{value:.{describe(metric).digits if digits is None else digits}f}"
+    text = f"{value:z.{describe(metric).digits if digits is None else digits}f}"
     return text.replace("-", "−")  # noqa: RUF001
 
 
@@ -196,7 +206,7 @@ def _facts(provenance: dict[str, Any], prefix: str = "") -> list[tuple[str, str]
             facts += _facts(value, f"{prefix}{name}, ")
             continue
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        if prefix + name != "command" and len(text) <= 300:
+        if prefix + name != "command" and 0 < len(text) <= 300:
             facts.append((prefix + name, text))
     return facts
 

@@ -1,9 +1,7 @@
 """`semcomp compare` and `semcomp report`: measure what is not measured yet, then say what it comes to."""
 
-import os
 import platform
 import shlex
-import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +12,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +29,7 @@ from semcomp_pl.compare.coders import segmenter_of, settle
 from semcomp_pl.compare.config import Settings, parse
 from semcomp_pl.compare.figures import write_figure, write_figures
 from semcomp_pl.compare.measure import Measurer, Pair, Plan, available
+from semcomp_pl.compare.ranks import Share
 from semcomp_pl.compare.report import write_report
 from semcomp_pl.compare.sheet import reconstructions
 from semcomp_pl.compare.summarise import summarise
@@ -40,25 +39,6 @@ from semcomp_pl.compare.tracking import track
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.cache import Store
 from semcomp_pl.errors import SemcompError
-
-
-class Share(NamedTuple):
-    """Which of the processes that torchrun or SLURM started this is."""
-
-    rank: int
-    world: int
-    local: int
-
-    @classmethod
-    def of_environment(cls) -> "Share":
-        """One of one where nobody started several."""
-
-        def number(default: int, *names: str) -> int:
-            return next((int(os.environ[name]) for name in names if name in os.environ), default)
-
-        # SLURM_NTASKS is there in a batch script too, which is a single process
-        world = number(1, "WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-        return cls(number(0, "RANK", "SLURM_PROCID"), world, number(0, "LOCAL_RANK", "SLURM_LOCALID"))
 
 
 def main(args: list[str]) -> int:
@@ -75,7 +55,7 @@ def main(args: list[str]) -> int:
 def compare(
     settings: Settings, data: ImageDataModule, logger: WandbLogger | None = None, config: str = "", command: str = ""
 ) -> int:
-    """Measure what is not measured yet; the last process to finish merges, renders and reports.
+    """Measure what is not measured yet; then the first process merges, takes times, renders and reports.
 
     Returns:
         Exit status: 3 where a pair failed, else 0.
@@ -83,23 +63,26 @@ def compare(
     Raises:
         SemcompError: as `main`.
     """
-    plan = fill(settings, data, config, command)
-    directory, wanted, ended = plan.directory, plan.points(), time.time()
+    share = Share.of_environment()
+    with share.together():
+        plan = fill(settings, data, config, command)
+        return share.once(lambda: _finish(plan, settings, logger))
+
+
+def _finish(plan: Plan, settings: Settings, logger: WandbLogger | None) -> int:
+    directory = plan.directory
     with FileLock(directory / ".lock"):
-        rest = {(codec, point, name) for name in plan.names for codec, point in wanted} - parts.measured(directory)
-        file = directory / "results.parquet"
-        if rest or (Share.of_environment().world > 1 and file.is_file() and file.stat().st_mtime > ended):
-            return 0  # another process has still to finish, or has rendered with these rows
         _time(plan, settings.timed_images)
         summary = render(directory)
+        failed = parts.faults(parts.collect(directory).rows)
         if logger is None and settings.wandb.project is not None:
             given = settings.wandb
             name = given.name or directory.resolve().name
             logger = WandbLogger(name=name, save_dir=str(directory), project=given.project, entity=given.entity)
         if logger is not None:
             track(summary, directory, logger)
-    failed = parts.faults(parts.collect(directory).rows)
     if failed:
+        file = directory / "results.parquet"
         Console(stderr=True).print(f"{failed} pairs failed; their errors stand in {file}", highlight=False)
     return 3 if failed else 0
 
@@ -186,6 +169,7 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
     provenance = {
         "codecs": [codec for codec, _ in plan.points()],
         "points": [f"{codec}, {point}" for codec, point in plan.points()],
+        "keep": {f"{one.codec}, {one.point}": one.keep for one in models if one.keep is not None},
         "references": [f"{one.format}: {one.points}" for one in settings.references],
         "images": list(names),
         "checkpoints": fingerprints,

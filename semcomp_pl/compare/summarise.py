@@ -48,7 +48,7 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
         ceiling=original.point if original else None,
         at_rates=_at_rates(targets, codecs, measured, setting),
         bjontegaard=_deltas(codecs, measured),
-        warnings=_warnings(points, original, len(images)),
+        warnings=_warnings(points, original, len(images), len(results.provenance.get("images", images))),
         draws=draws,
         level=LEVEL,
         seed=seed,
@@ -112,8 +112,10 @@ def _curve(codec: str, metric: str, measured: Sequence[Measured]) -> Curve:
     return Curve(codec, *columns)
 
 
-def _warnings(points: Sequence[Point], original: Measured | None, images: int) -> list[str]:
+def _warnings(points: Sequence[Point], original: Measured | None, images: int, planned: int) -> list[str]:
     found = [] if original else ["no originals were judged: there is no ceiling"]
+    if images < planned:
+        found.append(f"unfinished: {images} of {planned} images so far")
     for one in [*points, *([original.point] if original else [])]:
         where = f"{one.codec}, {one.point}"
         if one.failed and (one.images or one.target is None):  # a format's smallest files may all be above a target

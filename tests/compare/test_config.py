@@ -48,7 +48,9 @@ def test_flags_files_and_the_logger_of_training_are_merged(tmp_path: Path) -> No
     [
         ([], "no codec found to compare"),
         (["m", "--workers", "-1"], "workers=-1 found"),
-        (["m", "--targets", "[0]"], "expected bits per pixel above 0"),
+        (["m", "--targets", "[0]"], "expected some bits per pixel above 0"),
+        (["m", "--targets", "[]"], "expected some bits per pixel above 0"),
+        (["m", "--seed", "-1"], "seed=-1 found"),
         (["m", "--device", "cuda"], "expected workers=0"),
         (["m", "--metrics", "[beauty]"], "beauty"),
         (["m", "--jugde", "x"], "did you mean judge"),

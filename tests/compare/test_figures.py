@@ -10,7 +10,7 @@ from matplotlib.container import ErrorbarContainer
 from PIL import Image
 
 from semcomp_pl.compare.figures import colour, curves, marker, perception, write_figures
-from semcomp_pl.compare.rows import Results
+from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from tests.compare.rows import street_results
@@ -56,6 +56,20 @@ def test_curves_show_every_point_with_its_interval(summary: Summary, log: bool) 
         assert one.lines[0].get_color() == colour(codec, summary.codecs)
         low, high = one.lines[2][1].get_segments()[0][:, 1]
         assert (low, high) == pytest.approx((points[0].metrics["psnr"].low, points[0].metrics["psnr"].high))
+
+
+@pytest.mark.parametrize("rates", [(0.049,), (0.0504, 0.0529), (0.103, 0.118), (4.9, 7.3), (0.01, 1.0)])
+def test_the_axis_of_rates_always_has_labels(rates: tuple[float, ...]) -> None:
+    side = 1000
+    row = {"codec": "one", "kind": "model", "image": "a", "height": side, "width": side, "psnr": 20.0}
+    sizes = [round(rate * side * side / 8) for rate in rates]
+    rows = [{**row, "point": str(size), "bytes": size, "bpp": 8 * size / side / side} for size in sizes]
+    figure = curves(summarise(Results(table(rows), {}), draws=10), "psnr")
+    figure.draw_without_rendering()
+    axes = figure.axes[0].xaxis
+    low, high = axes.get_view_interval()
+    seen = [str(label.get_text()) for label in axes.get_ticklabels() if low <= label.get_position()[0] <= high]
+    assert len({*filter(None, seen)}) >= 2
 
 
 def test_the_ceiling_is_dashed_where_it_says_something(summary: Summary) -> None:

@@ -15,6 +15,8 @@ from semcomp_pl.errors import SemcompError
 from tests.compare.results import write_directory
 from tests.compare.rows import street_results
 
+ENOUGH = 10**8  # characters
+
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,7 +33,7 @@ def decoded(uri: str) -> Image.Image:
 
 
 def test_pictures_are_those_of_the_files(directory: Path, summary: Summary) -> None:
-    shown = gallery(directory, summary, 20)
+    shown = gallery(directory, summary, 20, ENOUGH)
     assert shown.images == summary.images[:2]
     for image, sources in zip(shown.images, shown.sources, strict=True):
         assert set(sources) == {-1, *range(len(summary.points))}
@@ -51,8 +53,8 @@ def test_pictures_are_those_of_the_files(directory: Path, summary: Summary) -> N
 
 
 def test_images_are_spread_over_those_that_have_pictures(directory: Path, summary: Summary) -> None:
-    assert gallery(directory, summary, 1).images == summary.images[:1]
-    none = gallery(directory, summary, 0)
+    assert gallery(directory, summary, 1, ENOUGH).images == summary.images[:1]
+    none = gallery(directory, summary, 0, ENOUGH)
     assert (none.images, none.sources, none.note) == ([], [], "")
 
 
@@ -84,8 +86,8 @@ def test_a_broken_picture_is_named(directory: Path, summary: Summary, tmp_path: 
     file.parent.mkdir(parents=True)
     file.write_bytes(b"no picture")
     with pytest.raises(SemcompError, match="no picture found"):
-        gallery(tmp_path, summary, 20)
+        gallery(tmp_path, summary, 20, ENOUGH)
     Image.new("RGB", (4, 4)).save(file)
     Image.new("RGB", (4, 4)).save(picture_path(tmp_path, summary.images[0], point.codec, point.point, ".label.png"))
     with pytest.raises(SemcompError, match="expected a mask of 8-bit train ids"):
-        gallery(tmp_path, summary, 20)
+        gallery(tmp_path, summary, 20, ENOUGH)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from semcomp_pl.compare import report
 from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.report import read_summary, write_report
 from semcomp_pl.compare.rows import Results, table
@@ -97,6 +98,38 @@ def test_data_that_must_not_be_shown_are_not(directory: Path, summary: Summary) 
     assert "data:image/webp" in (directory / "report.html").read_text()
     write_report(directory, pictures=0)
     assert "data:image/webp" not in (directory / "report.html").read_text()
+
+
+def test_pictures_have_the_space_that_the_rest_leaves(
+    directory: Path, summary: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = directory / "report.html"
+    write_report(directory)
+    whole = page.stat().st_size
+    write_report(directory, pictures=0)
+    bare = page.stat().st_size
+    monkeypatch.setattr(report, "_SIZE", bare + (whole - bare) // 2)
+    write_report(directory)
+    assert bare < page.stat().st_size < bare + (whole - bare) * 0.7
+    monkeypatch.setattr(report, "_SIZE", bare // 2)
+    write_report(directory)
+    assert page.stat().st_size == bare
+    monkeypatch.undo()
+    write_report(directory)
+
+
+def test_a_row_of_originals_that_says_nothing_is_left_out(tmp_path: Path) -> None:
+    results = street_results(3)
+    unjudged = results.rows.with_columns(
+        pl.lit(None, pl.List(pl.Int64)).alias("confusion"), pl.lit(None, pl.Float64).alias("accuracy")
+    )
+    for rows, shown in ((results.rows, True), (unjudged, False)):
+        write_directory(tmp_path, Results(rows, results.provenance), pictures=0)
+        write_report(tmp_path)
+        for name in ("report.html", "report.md"):
+            text = (tmp_path / name).read_text()
+            assert ("what the uncompressed originals reach" in text) == shown
+            assert ("the ceiling" in text.partition("Over the rate")[0]) == shown
 
 
 def test_the_same_results_give_the_same_files(directory: Path, summary: Summary) -> None:

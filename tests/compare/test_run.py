@@ -1,17 +1,13 @@
 """`semcomp compare`: what is measured, what is kept, and what happens when something goes wrong."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import yaml
+import torch
 from PIL import Image
 from polars.testing import assert_frame_equal
 
@@ -19,6 +15,7 @@ from semcomp_pl.cli import main
 from semcomp_pl.codecs import WebP, best_at
 from semcomp_pl.compare import parts
 from semcomp_pl.compare.config import ModelCodec, Reference, Settings, Wandb
+from semcomp_pl.compare.measure import Measurer
 from semcomp_pl.compare.pictures import picture_path
 from semcomp_pl.compare.rows import read_results
 from semcomp_pl.compare.run import compare, fill
@@ -30,33 +27,8 @@ from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.loading import load
 from semcomp_pl.modules.segmentation import Segmentation
-from tests.compare.conftest import Files
+from tests.compare.conftest import TARGETS, Files, Run, write_data
 from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, Lab, write_images
-
-Run = Callable[..., pl.DataFrame]
-TARGETS = [0.3, 0.5, 1.0, 2.0]
-
-
-@pytest.fixture
-def settings(files: Files, tmp_path: Path) -> Settings:
-    """A model, a searched format and a judge, in this process and without the serial pass."""
-    return Settings(
-        output=str(tmp_path / "out"),
-        codecs=[ModelCodec(files.plain)],
-        references=[Reference("WebP", targets=TARGETS)],
-        judge=files.judge,
-        targets=TARGETS,
-        draws=50,
-        pictures=2,
-        timed_images=0,
-        workers=0,
-    )
-
-
-@pytest.fixture
-def run(lab: Lab) -> Run:
-    """Measure, and the rows of the results."""
-    return lambda settings: parts.collect(fill(settings, lab.data()).directory).rows
 
 
 def samples(lab: Lab) -> list[dict[str, Any]]:
@@ -130,6 +102,15 @@ def test_summary_figures_pictures_and_provenance_stand_beside_the_rows(
                 assert (picture.size, picture.mode) == ((WIDTH, HEIGHT), mode)
 
 
+def test_a_judge_reads_data_without_labels(settings: Settings, lab: Lab) -> None:
+    """Against its own reading of the originals alone."""
+    assert compare(settings, lab.data(labels=False)) == 0
+    summary = json.loads((Path(settings.output) / "summary.json").read_text())
+    assert {"miou_self", "accuracy_self"} < {*summary["metrics"]}
+    assert not {"miou", "accuracy"} & {*summary["metrics"]}
+    assert "## Class by class" not in (Path(settings.output) / "report.md").read_text()
+
+
 def test_finished_pairs_are_not_measured_again(settings: Settings, run: Run) -> None:
     rows = run(settings)
     (part,) = (Path(settings.output) / "parts").glob("rows-*")
@@ -147,20 +128,55 @@ def test_results_so_far_are_rendered(settings: Settings, run: Run, capsys: pytes
     (part,) = (output / "parts").glob("rows-*")
     part.write_text("".join(part.read_text().splitlines(keepends=True)[:8]))
     assert main(["report", str(output)]) == 0
-    assert "2 images" in capsys.readouterr().out
-    assert any("so far" in warning for warning in json.loads((output / "summary.json").read_text())["warnings"])
+    assert "5 points over 1 images" in capsys.readouterr().out
+    warnings = json.loads((output / "summary.json").read_text())["warnings"]
+    assert "unfinished: 1 of 3 images so far" in warnings
+    part.write_text("".join(part.read_text().splitlines(keepends=True)[:3]))
+    assert main(["report", str(output)]) == 2
+    assert "no image was measured by every codec yet" in capsys.readouterr().err
 
 
-def test_another_comparison_is_refused(settings: Settings, run: Run, lab: Lab) -> None:
+def test_lines_that_were_cut_short_are_measured_again(settings: Settings, run: Run) -> None:
+    """At the end, in the middle as after a full disk, and where a crash left zeros."""
+    rows = run(settings)
+    (part,) = (Path(settings.output) / "parts").glob("rows-*")
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes(b"".join([*lines[:2], lines[2][:30] + b"\n", bytes(40) + b"\n", *lines[4:-1], lines[-1][:9]]))
+    parts.append(part, [json.loads(lines[3])])
+    assert_frame_equal(run(settings), rows)
+    assert measured(settings) == 18 + 1 + 2  # all, a line for one that was cut short, and those that were missing
+    times = part.with_name("times.jsonl")
+    row = {"codec": "WebP", "point": "1 bpp", "image": "0", "encode_seconds": 1, "decode_seconds": 2, "peak_memory": 3}
+    parts.append(times, [row, {**row, "image": "1"}])
+    times.write_bytes(times.read_bytes()[:-20])
+    parts.append(times, [{**row, "image": "2"}])
+    assert parts.times(Path(settings.output))["image"].to_list() == ["0", "2"]
+    assert run(settings)["encode_seconds"].drop_nulls().to_list() == [1, 1]
+
+
+def test_another_comparison_is_refused(settings: Settings, run: Run, lab: Lab, tmp_path: Path) -> None:
     run(settings)
+    judge = str(lab.checkpoint(lab.model("plain_gan"), tmp_path / "gan.ckpt"))
     for other, named in (
         (replace(settings, images=2), "images, data"),
         (replace(settings, judge=None), "judge, classes"),
         (replace(settings, references=[]), "codecs, points, references"),
+        (replace(settings, realism_judge=judge), "metrics"),
     ):
         with pytest.raises(SemcompError, match=f"a comparison of other {named} was begun here"):
             fill(other, lab.data())
-    run(replace(settings, pictures=1, draws=20))
+    run(replace(settings, pictures=1, draws=20, seed=1))
+
+
+def test_classes_that_are_kept_are_what_is_compared(settings: Settings, run: Run, lab: Lab, tmp_path: Path) -> None:
+    model = str(lab.checkpoint(lab.model("selective_gan", class_names=CLASSES), tmp_path / "selective.ckpt"))
+    settings = replace(settings, codecs=[ModelCodec(model, "mine", "some", "true", keep=["car"])], references=[])
+    run(settings)
+    provenance = json.loads((Path(settings.output) / "comparison.json").read_text())
+    assert provenance["keep"] == {"mine (oracle), some": ["car"]}
+    other = replace(settings, codecs=[replace(settings.codecs[0], keep=["sky"])])
+    with pytest.raises(SemcompError, match="a comparison of other keep was begun here"):
+        fill(other, lab.data())
 
 
 def test_a_failing_pair_is_recorded_and_tried_again(settings: Settings, run: Run, lab: Lab) -> None:
@@ -228,12 +244,46 @@ def test_models_of_one_class_and_shape_are_told_apart(settings: Settings, run: R
         fill(replace(settings, codecs=[codecs[-1]] * 2), lab.data())
 
 
-def write_data(lab: Lab, file: Path, **changes: Any) -> Path:
-    """A data YAML, as in configs/data."""
-    source = {"root": str(lab.root), "masks": "annot", "classes": CLASSES}
-    data = {"source": {"class_path": "semcomp_pl.data.Folder", "init_args": source}, "size": [HEIGHT, WIDTH]}
-    file.write_text(yaml.safe_dump({"data": data, **changes}))
-    return file
+def test_references_of_one_name_and_point_are_refused(settings: Settings, lab: Lab) -> None:
+    references = [Reference("OptimizedJPEG", "JPEG", TARGETS), Reference("WebP", "JPEG", TARGETS[:1])]
+    with pytest.raises(SemcompError, match=r"two codecs as JPEG, 0\.3 bpp found; give each"):
+        fill(replace(settings, references=references), lab.data())
+
+
+class Broken(torch.nn.Module):
+    """A judge of the comparison that fails at its first image."""
+
+    num_classes = len(CLASSES)
+
+    def __init__(self, judge: Segmentation) -> None:
+        super().__init__()
+        self.judge, self.left = judge, 1
+
+    def predict(self, image: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        if self.left == 0:
+            raise RuntimeError("out of memory")
+        return self.judge.predict(image)
+
+
+def test_whatever_one_pair_dies_of_the_others_are_measured(
+    settings: Settings, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values that are no numbers from a decoder, and a judge that fails."""
+    plan = fill(replace(settings, images=1, output=settings.output + "1"), lab.data())
+    measurer = Measurer(plan)
+    assert measurer.judge is not None
+    measurer.judge = Broken(measurer.judge)  # type: ignore[assignment]
+    coder = measurer.coders[2]
+    nothing = {"0.5 bpp": float("nan"), "1 bpp": float("inf")}
+    decode = coder.decode
+    monkeypatch.setattr(coder, "decode", lambda point, data: decode(point, data) + nothing.get(point, 0.0))
+    errors = {row["codec"] + row["point"]: row["error"] for row in measurer.rows(0)}
+    assert errors.pop("Original8 bits") == "RuntimeError: out of memory"
+    for point in nothing:
+        assert "no finite numbers found" in errors.pop(f"WebP{point}")
+    errors.pop("WebP0.3 bpp")  # which has no file
+    assert {*errors.values()} == {None}
 
 
 def test_two_models_by_name_are_compared_with_sensible_references(lab: Lab, files: Files, tmp_path: Path) -> None:
@@ -267,33 +317,6 @@ def test_times_are_of_a_serial_pass_and_workers_change_nothing(
 
 
 @pytest.mark.slow
-def test_two_ranks_measure_every_image_once_and_merge(settings: Settings, run: Run, lab: Lab, tmp_path: Path) -> None:
-    alone = run(settings)
-    references = [{"format": "WebP", "targets": TARGETS}]
-    data = write_data(lab, tmp_path / "all.yaml", references=references, targets=TARGETS, judge=settings.judge)
-    command = [sys.executable, "-m", "semcomp_pl", "compare", settings.codecs[0].model, "--config", str(data)]
-    command += ["--workers=0", "--timed_images=0", "--draws=50", "--output", str(tmp_path / "ranks")]
-    ranks = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for process in ranks:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-        assert "Traceback" not in said
-    parts = sorted((tmp_path / "ranks" / "parts").glob("rows-*"))
-    assert [part.name[:6] for part in parts] == ["rows-0", "rows-1"]
-    images = [{json.loads(line)["image"] for line in part.read_text().splitlines()} for part in parts]
-    assert images == [{"0", "2"}, {"1"}]
-    assert_frame_equal(read_results(tmp_path / "ranks" / "results.parquet").rows, alone, rel_tol=1e-6)
-
-
-@pytest.mark.slow
 def test_wandb_gets_summary_curves_and_pictures_offline(
     settings: Settings, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,7 +335,8 @@ def test_wandb_gets_summary_curves_and_pictures_offline(
 
 
 def test_memory_does_not_grow_with_the_number_of_images(settings: Settings, files: Files, tmp_path: Path) -> None:
-    from semcomp_pl.compare.run import Share, Worker, prepare
+    from semcomp_pl.compare.ranks import Share
+    from semcomp_pl.compare.run import Worker, prepare
 
     root = tmp_path / "many"
     root.mkdir()

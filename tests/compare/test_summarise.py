@@ -191,6 +191,34 @@ def test_nothing_yet_and_one_image(results: Results) -> None:
     one = summarise(replace(results, rows=results.rows.filter(pl.col("image") == "street_000")), draws=DRAWS)
     assert all(each.low is None for point in one.points for each in point.metrics.values())
     assert "one image only: there are no intervals" in one.warnings
+    deltas = [each for delta in one.bjontegaard for each in (delta.rate, delta.quality) if each is not None]
+    assert deltas
+    assert all(each.low is None for each in deltas)
+
+
+def test_a_class_that_one_image_shows_has_no_interval(results: Results) -> None:
+    """Its resamplings either have that image's value or none: they say nothing of another image."""
+    k, place = len(CLASSES), CLASSES.index("bicyclist")
+    gone = np.ones((k, k), bool)
+    gone[place], gone[:, place] = False, False
+
+    def without(image: str, counts: list[int]) -> list[int]:
+        return counts if image == "street_000" else (np.array(counts).reshape(k, k) * gone).ravel().tolist()
+
+    pairs = results.rows.select("image", "confusion").iter_rows()
+    confusion = pl.Series([without(*pair) for pair in pairs], dtype=pl.List(pl.Int64))
+    summary = summarise(replace(results, rows=results.rows.with_columns(confusion.alias("confusion"))), draws=DRAWS)
+    for point in summary.points:
+        assert point.metrics["iou_bicyclist"].low is None
+        assert point.metrics["iou_car"].low is not None
+    for at in summary.at_rates:
+        assert all(one.metrics["iou_bicyclist"].low is None for one in at.differences)
+
+
+def test_images_that_are_still_to_come_are_said(results: Results) -> None:
+    planned = [f"street_{place:03d}" for place in range(50)]
+    summary = summarise(replace(results, provenance={**results.provenance, "images": planned}), draws=DRAWS)
+    assert summary.warnings == ["unfinished: 12 of 50 images so far"]
 
 
 def test_without_a_judge(results: Results) -> None:
