@@ -18,12 +18,11 @@ import polars as pl
 
 from semcomp_pl.atomic import write_file
 from semcomp_pl.compare.coders import NO_FILE
-from semcomp_pl.compare.rows import FIXED, SECTION, Results, merge, read_results, write_results
+from semcomp_pl.compare.rows import FIXED, PAIR, SECTION, Results, merge, read_results, write_results
 from semcomp_pl.compare.sets import compare_sets
 from semcomp_pl.errors import SemcompError
 
 _MAY_DIFFER = ("command", "seeds", "settings")
-_PAIR = ("codec", "point", "image")
 _TIMES = ("encode_seconds", "decode_seconds", "peak_memory")
 
 
@@ -59,17 +58,12 @@ def append(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def finished(directory: Path) -> set[tuple[str, str, str]]:
     """Pairs that need not be measured again: codec, point, image. Those that failed are tried again."""
-    frames = [frame.select(*_PAIR, "error") for frame in _frames(directory)]
+    frames = [frame.select(*PAIR, "error") for frame in _frames(directory)]
     if not frames:
         return set()
     error = pl.col("error")
     fine = pl.concat(frames).filter(error.is_null() | error.str.starts_with(NO_FILE))
-    return set(fine.select(_PAIR).iter_rows())
-
-
-def measured(directory: Path) -> set[tuple[str, str, str]]:
-    """Pairs that have a row, failed or not."""
-    return {row for frame in _frames(directory) for row in frame.select(_PAIR).iter_rows()}
+    return set(fine.select(PAIR).iter_rows())
 
 
 def faults(rows: pl.DataFrame) -> int:
@@ -80,7 +74,7 @@ def faults(rows: pl.DataFrame) -> int:
 def times(directory: Path) -> pl.DataFrame:
     """Seconds and memory of the serial pass by pair."""
     file = directory / "parts" / "times.jsonl"
-    schema = {name: FIXED[name] for name in (*_PAIR, *_TIMES)}
+    schema = {name: FIXED[name] for name in (*PAIR, *_TIMES)}
     found = _read(file, schema) if file.is_file() else None
     return pl.DataFrame(schema=schema) if found is None else found.select(list(schema))
 
@@ -100,7 +94,7 @@ def collect(directory: Path) -> Results:
         raise SemcompError(f"{directory}: no image was measured yet; wait, or go on with semcomp compare")
     rows = pl.concat(frames, how="diagonal")
     # a pair that failed and was tried again has two rows
-    rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(_PAIR, keep="first")
+    rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(PAIR, keep="first")
     # codecs are compared on the same images: those that are under way wait
     rows = rows.filter(pl.len().over("image") == len(provenance["points"]))
     if rows.is_empty():
@@ -112,7 +106,7 @@ def collect(directory: Path) -> Results:
     others = [name for name in rows.columns if name not in FIXED]
     others.sort(key=lambda name: (not name.startswith(SECTION), name))  # whatever part came first
     rows = rows.select(*(name for name in FIXED if name not in _TIMES), *others)
-    rows = merge([rows.join(times(directory), on=_PAIR, how="left")])
+    rows = merge([rows.join(times(directory), on=PAIR, how="left")])
     results = Results(rows, provenance, compare_sets(directory, rows, [*provenance["metrics"]]))
     write_results(results, directory / "results.parquet")
     return results

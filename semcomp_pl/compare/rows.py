@@ -52,6 +52,8 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
     "error": pl.String,
 }
 SECTION = "bytes_"
+PAIR = ("codec", "point", "image")
+"""Names a row."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def check(rows: pl.DataFrame) -> pl.DataFrame:
             f"{one['bpp']} bpp of {one['bytes']} bytes found at codec {one['codec']}, image {one['image']} of "
             f"{one['height']}x{one['width']}, expected 8 * bytes / pixels; count the whole file, or say the error"
         )
-    pairs = rows.select("codec", "point", "image")
+    pairs = rows.select(PAIR)
     if pairs.is_duplicated().any():
         twice = pairs.filter(pairs.is_duplicated()).row(0)
         raise SemcompError(

@@ -31,6 +31,7 @@ from semcomp_pl.compare.figures import write_figure, write_figures
 from semcomp_pl.compare.measure import Measurer, Pair, Plan, available
 from semcomp_pl.compare.ranks import Share
 from semcomp_pl.compare.report import write_report
+from semcomp_pl.compare.rows import read_results
 from semcomp_pl.compare.sheet import reconstructions
 from semcomp_pl.compare.summarise import summarise
 from semcomp_pl.compare.summary import Summary
@@ -74,7 +75,7 @@ def _finish(plan: Plan, settings: Settings, logger: WandbLogger | None) -> int:
     with FileLock(directory / ".lock"):
         _time(plan, settings.timed_images)
         summary = render(directory)
-        failed = parts.faults(parts.collect(directory).rows)
+        failed = parts.faults(read_results(directory / "results.parquet").rows)
         if logger is None and settings.wandb.project is not None:
             given = settings.wandb
             name = given.name or directory.resolve().name

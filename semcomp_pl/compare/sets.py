@@ -14,13 +14,12 @@ from torchmetrics.utilities import rank_zero_warn
 
 from semcomp_pl.atomic import write_file
 from semcomp_pl.compare.pictures import pair_path
+from semcomp_pl.compare.rows import PAIR
 from semcomp_pl.errors import SemcompWarning
 from semcomp_pl.metrics.fid import fid, kid
 
 SETS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"fid": fid, "kid": kid}
 """By name, from the features (N, D) of reconstructions and those of their originals."""
-
-_PAIR = ("codec", "point", "image")
 
 
 def save_features(directory: Path, image: str, codec: str, point: str, features: Tensor) -> None:
@@ -40,13 +39,13 @@ def compare_sets(directory: Path, rows: pl.DataFrame, names: Sequence[str]) -> d
     if not asked:
         return found
     fine = rows.filter(pl.col("error").is_null())
-    originals = {row[2]: row for row in fine.filter(pl.col("kind") == "original").select(*_PAIR).iter_rows()}
+    originals = {row[2]: row for row in fine.filter(pl.col("kind") == "original").select(*PAIR).iter_rows()}
     coded = fine.filter(pl.col("kind") != "original", pl.col("image").is_in(list(originals)))
     for (codec, point), group in coded.group_by("codec", "point", maintain_order=True):
         if len(group) < 2:
             continue
         try:
-            fake = _features(directory, group.select(*_PAIR).iter_rows())
+            fake = _features(directory, group.select(*PAIR).iter_rows())
             real = _features(directory, (originals[image] for image in group["image"]))
         except OSError as error:
             rank_zero_warn(f"{codec}, {point}: no {', '.join(asked)}: {error}", category=SemcompWarning)

@@ -156,7 +156,7 @@ class Summary:
         Raises:
             SemcompError: they cannot be written.
         """
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False)
+        text = json.dumps(self.to_json(), allow_nan=False) + "\n"  # indented, a large comparison's is a megabyte
         write_file(directory / "summary.json", lambda file: file.write(text.encode()))
         rows = [_csv_row(one) for one in ([] if self.ceiling is None else [self.ceiling]) + self.points]
         lines = io.StringIO(newline="")
