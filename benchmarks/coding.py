@@ -27,11 +27,11 @@ from PIL import Image
 from torch import Tensor
 
 from semcomp_pl.data import ImageDataModule, StreetScenes
-from semcomp_pl.entropy import fit_entropy
+from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.modules import RateDistortion
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.codec import TrainedCodec
-from semcomp_pl.modules.loading import load
+from semcomp_pl.codecs.neural import TrainedCodec
+from semcomp_pl.checkpoints.loading import load
 
 SIZES = ((128, 256), (512, 768), (1024, 2048))
 THEIRS = """

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from semcomp_pl.compare import parts
+from semcomp_pl.compare.measure import parts
 from semcomp_pl.compare.config import ModelCodec, Reference, Settings
-from semcomp_pl.compare.ranks import Share
+from semcomp_pl.compare.measure.ranks import Share
 from semcomp_pl.compare.run import Worker, prepare, render
 from semcomp_pl.data import ImageDataModule, StreetScenes
 

@@ -26,8 +26,8 @@ from semcomp_pl.coding.latent import STATIC
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.metrics.psnr import psnr
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.labels import majority
-from semcomp_pl.modules.loading import load
+from semcomp_pl.nets.labels import majority
+from semcomp_pl.checkpoints.loading import load
 
 FORMATS: dict[str, dict[str, Any]] = {
     "PNG": {"optimize": True},

@@ -15,7 +15,7 @@ from semcomp_pl import __version__
 from semcomp_pl.cli import main
 from semcomp_pl.errors import SemcompWarning
 from semcomp_pl.modules import Segmentation
-from semcomp_pl.paths import configs_root
+from semcomp_pl.files.places import configs_root
 from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, write_images
 
 CONFIGS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lightning import Trainer
 
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.loading import load
 from tests.modules.conftest import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from semcomp_pl.compare.rows import read_results
-from semcomp_pl.demo import STAGES, main
-from semcomp_pl.paths import released
+from semcomp_pl.cli.demo import STAGES, main
+from semcomp_pl.files.places import released
 
 
 @pytest.mark.slow

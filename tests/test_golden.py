@@ -17,7 +17,7 @@ import semcomp_pl
 from semcomp_pl.coding.container import Kind, parse
 from semcomp_pl.errors import FileError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.codec import TrainedCodec
+from semcomp_pl.codecs.neural import TrainedCodec
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"
 FILES = sorted((GOLDEN / "files").glob("*.smc"))

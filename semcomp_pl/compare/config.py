@@ -12,8 +12,8 @@ from semcomp_pl.compare.summary import TARGETS
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.source import Split
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.parser import Parser
-from semcomp_pl.paths import resolve_config
+from semcomp_pl.cli.parser import Parser
+from semcomp_pl.files.places import resolve_config
 
 _FLAGS = {"--data": "--config", "-o": "--output"}  # a data YAML names its own key
 Format = Literal["WebP", "AVIF", "JPEG", "OptimizedJPEG", "JPEG2000", "JPEGXL"]

@@ -29,7 +29,7 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from semcomp_pl.atomic import write_file
+from semcomp_pl.files.atomic import write_file
 from semcomp_pl.errors import SemcompError
 
 Kind = Literal["model", "reference", "original"]

@@ -23,20 +23,20 @@ from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, Ti
 from rich.text import Text
 
 from semcomp_pl import __version__
-from semcomp_pl.atomic import make_output
-from semcomp_pl.compare import parts
-from semcomp_pl.compare.coders import segmenter_of, settle
+from semcomp_pl.files.atomic import make_output
+from semcomp_pl.compare.measure import parts
+from semcomp_pl.compare.measure.coders import segmenter_of, settle
 from semcomp_pl.compare.config import Settings, parse
-from semcomp_pl.compare.figures import write_figure, write_figures
-from semcomp_pl.compare.measure import Measurer, Pair, Plan, available
-from semcomp_pl.compare.ranks import Share
-from semcomp_pl.compare.report import write_report
+from semcomp_pl.compare.report.figures import write_figure, write_figures
+from semcomp_pl.compare.measure.measurer import Measurer, Pair, Plan, available
+from semcomp_pl.compare.measure.ranks import Share
+from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.rows import read_results
-from semcomp_pl.compare.sheet import reconstructions
-from semcomp_pl.compare.summarise import summarise
+from semcomp_pl.compare.report.sheet import reconstructions
+from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
-from semcomp_pl.compare.timing import time_coder
-from semcomp_pl.compare.tracking import track
+from semcomp_pl.compare.measure.timing import time_coder
+from semcomp_pl.compare.report.tracking import track
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.cache import Store
 from semcomp_pl.errors import SemcompError

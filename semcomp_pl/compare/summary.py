@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from semcomp_pl.atomic import write_file
+from semcomp_pl.files.atomic import write_file
 from semcomp_pl.compare.rows import Kind
 
 TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)

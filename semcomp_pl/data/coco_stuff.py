@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from semcomp_pl.data.listing import check_pairs, find, some
-from semcomp_pl.data.read import read_index_map
+from semcomp_pl.files.images import read_index_map
 from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.types import IGNORE

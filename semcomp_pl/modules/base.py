@@ -12,11 +12,11 @@ from semcomp_pl.coding.image_file import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.latent_iou import LatentIoU
 from semcomp_pl.metrics.suite import Extra, MetricSuite, is_detail
-from semcomp_pl.modules.bundle import rounded
-from semcomp_pl.modules.checkpoint import start_from
-from semcomp_pl.modules.codec import TILE, TrainedCodec
-from semcomp_pl.modules.entropy import EntropyModel, EntropyTables
-from semcomp_pl.modules.labels import majority, one_hot
+from semcomp_pl.checkpoints.bundle import rounded
+from semcomp_pl.checkpoints.checkpoint import start_from
+from semcomp_pl.codecs.neural import TILE, TrainedCodec
+from semcomp_pl.nets.tables import EntropyModel, EntropyTables
+from semcomp_pl.nets.labels import majority, one_hot
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.modules.realism import TrainedDiscriminator
 from semcomp_pl.modules.segmentation import Segmentation

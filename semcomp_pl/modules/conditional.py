@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.labels import labels_of
+from semcomp_pl.nets.labels import labels_of
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
 from semcomp_pl.types import Batch, CodecOutput

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from semcomp_pl import losses
 from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.codec import TILE
+from semcomp_pl.codecs.neural import TILE
 from semcomp_pl.modules.conditional import ConditionalGAN
-from semcomp_pl.modules.entropy import ThumbnailTables
+from semcomp_pl.nets.tables import ThumbnailTables
 from semcomp_pl.modules.layered_codec import LayeredFiles
 from semcomp_pl.nets.layered import CompNet, FineNet
 from semcomp_pl.nets.quantizer import Gradient

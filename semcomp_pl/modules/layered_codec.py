@@ -13,7 +13,7 @@ from semcomp_pl.coding.container import MAX_PIXELS, Kind, Section
 from semcomp_pl.coding.image_file import Content
 from semcomp_pl.coding.layered_file import LayeredFile
 from semcomp_pl.metrics.image_mean import as_decoded
-from semcomp_pl.modules.codec import TILE, TrainedCodec
+from semcomp_pl.codecs.neural import TILE, TrainedCodec
 
 if TYPE_CHECKING:
     from semcomp_pl.modules.layered import LayeredCodec

@@ -34,8 +34,8 @@ class TrainedDiscriminator(nn.Module):
             SemcompError: unreadable, not an adversarial model, or an export.
         """
         from semcomp_pl.modules.adversarial import AdversarialCodec
-        from semcomp_pl.modules.checkpoint import read_saved, rebuild
-        from semcomp_pl.modules.loading import class_of
+        from semcomp_pl.checkpoints.checkpoint import read_saved, rebuild
+        from semcomp_pl.checkpoints.loading import class_of
 
         saved = read_saved(path)
         kind = class_of(saved, path)

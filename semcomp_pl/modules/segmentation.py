@@ -13,7 +13,7 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
 from semcomp_pl.metrics.judgement import class_scores
 from semcomp_pl.metrics.miou import MeanIoU
-from semcomp_pl.modules.checkpoint import read_saved, rebuild
+from semcomp_pl.checkpoints.checkpoint import read_saved, rebuild
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.segmenter import AuxiliaryHead, fill_encoder, make_segmenter
 from semcomp_pl.types import Batch

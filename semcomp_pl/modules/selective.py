@@ -11,7 +11,7 @@ from torch import Tensor
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.conditional import ConditionalGAN
-from semcomp_pl.modules.labels import boundaries, labels_of, one_hot
+from semcomp_pl.nets.labels import boundaries, labels_of, one_hot
 from semcomp_pl.nets.encoder import Encoder, make_encoder
 from semcomp_pl.nets.generator import Generator
 from semcomp_pl.nets.selective import DEPTH, make_selective_generator

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from semcomp_pl.modules.gan import PlainGAN
-from semcomp_pl.modules.labels import labels_of, one_hot
+from semcomp_pl.nets.labels import labels_of, one_hot
 from semcomp_pl.types import Batch
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.gan import PlainGAN
-from semcomp_pl.modules.labels import labels_of
+from semcomp_pl.nets.labels import labels_of
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.types import Batch, CodecOutput
 

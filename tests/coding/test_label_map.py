@@ -14,7 +14,7 @@ from PIL import Image
 
 from semcomp_pl.coding.label_map import MIXED, SLOTS, UNIFORM, LabelCoder, fit_prior
 from semcomp_pl.errors import FileError, SemcompError
-from semcomp_pl.modules.labels import majority
+from semcomp_pl.nets.labels import majority
 
 CAMVID_IGNORED = 11
 

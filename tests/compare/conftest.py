@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from semcomp_pl.compare import parts
+from semcomp_pl.compare.measure import parts
 from semcomp_pl.compare.config import ModelCodec, Reference, Settings
 from semcomp_pl.compare.run import fill
 from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, Lab, lab

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from semcomp_pl.compare.pictures import picture_path
+from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.rows import Results, write_results
-from semcomp_pl.compare.summarise import summarise
+from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.data.street_scenes import render
 from tests.compare.rows import CLASSES, HEIGHT, WIDTH, street_results

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from PIL import Image
 
-from semcomp_pl.compare.figures import colour, curves, marker, perception, write_figures
+from semcomp_pl.compare.report.figures import colour, curves, marker, perception, write_figures
 from semcomp_pl.compare.rows import Results, table
-from semcomp_pl.compare.summarise import summarise
+from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from tests.compare.rows import street_results
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semcomp_pl.compare.gallery import class_colours, gallery
-from semcomp_pl.compare.pictures import picture_path
+from semcomp_pl.compare.report.gallery import class_colours, gallery
+from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.errors import SemcompError
 from tests.compare.results import write_directory

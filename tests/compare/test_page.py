@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from semcomp_pl.compare.pictures import picture_path
-from semcomp_pl.compare.report import write_report
+from semcomp_pl.compare.measure.pictures import picture_path
+from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.summary import Summary
 from tests.compare.results import write_directory

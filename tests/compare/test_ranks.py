@@ -64,7 +64,7 @@ def test_two_ranks_measure_every_image_once_and_merge(settings: Settings, run: R
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_the_others() -> None:
     code = (
-        "import sys; from semcomp_pl.compare.ranks import Share\nfrom semcomp_pl.errors import SemcompError\n"
+        "import sys; from semcomp_pl.compare.measure.ranks import Share\nfrom semcomp_pl.errors import SemcompError\n"
         "share = Share.of_environment()\nwith share.together():\n"
         "  if share.rank: sys.exit(7)\n"
         "  try: share.once(lambda: 0)\n"

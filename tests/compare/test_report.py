@@ -10,7 +10,7 @@ import pytest
 
 from semcomp_pl.compare import report
 from semcomp_pl.compare.names import describe
-from semcomp_pl.compare.report import read_summary, write_report
+from semcomp_pl.compare.report.page import read_summary, write_report
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.errors import SemcompError

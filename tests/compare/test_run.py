@@ -13,10 +13,10 @@ from polars.testing import assert_frame_equal
 
 from semcomp_pl.cli import main
 from semcomp_pl.codecs import WebP, best_at
-from semcomp_pl.compare import parts
+from semcomp_pl.compare.measure import parts
 from semcomp_pl.compare.config import ModelCodec, Reference, Settings, Wandb
-from semcomp_pl.compare.measure import Measurer
-from semcomp_pl.compare.pictures import picture_path
+from semcomp_pl.compare.measure.measurer import Measurer
+from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.rows import read_results
 from semcomp_pl.compare.run import compare, fill
 from semcomp_pl.data.datamodule import ImageDataset
@@ -25,7 +25,7 @@ from semcomp_pl.metrics.miou import image_confusions
 from semcomp_pl.metrics.psnr import psnr
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.conditional import ConditionalGAN
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.modules.segmentation import Segmentation
 from tests.compare.conftest import TARGETS, Files, Run, write_data
 from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, Lab, write_images
@@ -335,7 +335,7 @@ def test_wandb_gets_summary_curves_and_pictures_offline(
 
 
 def test_memory_does_not_grow_with_the_number_of_images(settings: Settings, files: Files, tmp_path: Path) -> None:
-    from semcomp_pl.compare.ranks import Share
+    from semcomp_pl.compare.measure.ranks import Share
     from semcomp_pl.compare.run import Worker, prepare
 
     root = tmp_path / "many"

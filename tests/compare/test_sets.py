@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.models import inception_v3
 
-from semcomp_pl.compare import parts
+from semcomp_pl.compare.measure import parts
 from semcomp_pl.compare.config import ModelCodec, Settings
 from semcomp_pl.compare.run import compare, fill
 from semcomp_pl.data.datamodule import ImageDataset
@@ -17,8 +17,8 @@ from semcomp_pl.metrics import FID, KID
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
 from semcomp_pl.metrics.fid import INCEPTION, InceptionFeatures
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.export import export
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.export import export
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.modules.realism import TrainedDiscriminator
 from tests.compare.conftest import Files
 from tests.metrics import stand_in

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from semcomp_pl.compare import statistics
-from semcomp_pl.compare.statistics import Array, Bootstrap, hits_and_unions, interval, paired
+from semcomp_pl.compare.statistics.bootstrap import Array, Bootstrap, hits_and_unions, interval, paired
 from semcomp_pl.metrics.miou import class_iou
 
 K = 4

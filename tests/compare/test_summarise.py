@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from semcomp_pl.compare.rows import Results
-from semcomp_pl.compare.summarise import summarise
+from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import TARGETS, Entry, Summary
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.miou import class_iou

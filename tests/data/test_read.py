@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from semcomp_pl.data.read import open_image, read_image, read_index_map
+from semcomp_pl.files.images import open_image, read_image, read_index_map
 from semcomp_pl.errors import SemcompError, SemcompWarning
 
 

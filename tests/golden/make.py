@@ -18,8 +18,8 @@ from semcomp_pl.cli import main
 from semcomp_pl.coding.image_file import Content
 from semcomp_pl.data import ImageDataModule, StreetScenes
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.codec import TrainedCodec
-from semcomp_pl.modules.loading import load
+from semcomp_pl.codecs.neural import TrainedCodec
+from semcomp_pl.checkpoints.loading import load
 
 TINY = [
     "--model.downsamplings",

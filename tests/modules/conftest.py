@@ -15,7 +15,7 @@ from PIL import Image
 
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.paths import configs_root
+from semcomp_pl.files.places import configs_root
 from semcomp_pl.types import Batch
 
 CLASSES = ["sky", "wall", "road", "car"]

@@ -12,8 +12,8 @@ import torch
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules import Segmentation
-from semcomp_pl.modules.export import export
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.export import export
+from semcomp_pl.checkpoints.loading import load
 from tests.modules.conftest import CODECS, CONFIGS, GANS, Lab, reconstruct
 
 FILES = ["config.json", "figures.json", "manifest.json", "model.safetensors"]

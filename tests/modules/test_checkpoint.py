@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.types import Batch
 from tests.modules.conftest import ADVERSARIAL, CONFIGS, GANS, Lab, reconstruct
 

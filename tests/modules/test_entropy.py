@@ -7,10 +7,10 @@ import torch
 
 import semcomp_pl
 from semcomp_pl.cli import main
-from semcomp_pl.entropy import bits_per_image, fit_entropy
+from semcomp_pl.training.entropy import bits_per_image, fit_entropy
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.export import export
+from semcomp_pl.checkpoints.export import export
 from tests.modules.conftest import CLASSES, Lab
 
 

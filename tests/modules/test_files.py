@@ -14,12 +14,12 @@ import semcomp_pl
 from semcomp_pl.cli import main
 from semcomp_pl.coding.container import Kind, parse
 from semcomp_pl.coding.image_file import Rates
-from semcomp_pl.entropy import fit_entropy
+from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.modules.codec import TrainedCodec
-from semcomp_pl.modules.export import export
-from semcomp_pl.modules.labels import majority
+from semcomp_pl.codecs.neural import TrainedCodec
+from semcomp_pl.checkpoints.export import export
+from semcomp_pl.nets.labels import majority
 from tests.modules.conftest import CLASSES, CODECS, Lab
 
 SIZES = [(1, 1), (1, 40), (7, 13), (33, 64), (32, 64)]

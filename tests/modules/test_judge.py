@@ -11,8 +11,8 @@ from semcomp_pl.metrics.image_mean import as_decoded
 from semcomp_pl.metrics.latent_iou import latent_iou
 from semcomp_pl.metrics.miou import class_iou, confusion
 from semcomp_pl.modules import Segmentation, SemanticDistortionGAN
-from semcomp_pl.modules.export import export
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.export import export
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.types import Batch
 from tests.modules.conftest import CLASSES, CODECS, Lab
 

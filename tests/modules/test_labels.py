@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules import ConditionalGAN, Segmentation
-from semcomp_pl.modules.labels import majority, one_hot
+from semcomp_pl.nets.labels import majority, one_hot
 from tests.modules.conftest import CLASSES, Lab, reconstruct
 
 K = len(CLASSES)

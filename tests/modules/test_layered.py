@@ -12,7 +12,7 @@ from torch import Tensor
 from semcomp_pl import losses
 from semcomp_pl.cli import main
 from semcomp_pl.coding.container import Kind, Section, pack, parse
-from semcomp_pl.entropy import fit_entropy
+from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.errors import FileError, SemcompError
 from semcomp_pl.metrics.psnr import psnr
 from semcomp_pl.modules import LayeredCodec

@@ -7,8 +7,8 @@ import torch
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.export import export
-from semcomp_pl.modules.loading import load
+from semcomp_pl.checkpoints.export import export
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.modules.realism import TrainedDiscriminator
 from tests.modules.conftest import Lab
 

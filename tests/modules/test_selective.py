@@ -15,10 +15,10 @@ from semcomp_pl.cli import main
 from semcomp_pl.coding.container import Kind, parse
 from semcomp_pl.coding.context import neutral
 from semcomp_pl.coding.heatmap import CLASSES as BY_CLASS
-from semcomp_pl.entropy import fit_entropy
+from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.errors import FileError, SemcompError
 from semcomp_pl.losses import mse_distortion
-from semcomp_pl.modules.labels import boundaries
+from semcomp_pl.nets.labels import boundaries
 from semcomp_pl.modules.selective import SelectiveGAN, random_box, random_instances
 from tests.modules.conftest import CLASSES, Lab
 

@@ -1,0 +1,144 @@
+"""Exported models: a directory of half-precision weights, plain JSON and checksums.
+
+    model.safetensors   averaged weights: matrices and kernels in float16, vectors and statistics as they are
+    config.json         name of the class, its constructor arguments, versions
+    figures.json        what `semcomp test` measured for the run, and with what, where it did
+    manifest.json       SHA-256 of the other files
+
+The file names are fixed and the class must be one of the suite's, so a stranger's bundle names nothing to import,
+open or run. The discriminator stays behind: coding does not need it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from semcomp_pl import __version__
+from semcomp_pl.files.atomic import new_directory
+from semcomp_pl.errors import SemcompError
+
+_FORMAT = 1
+_FILES = ("config.json", "figures.json", "model.safetensors")
+_SHAPE = ("levels", "downsamplings", "trunk", "norm", "upsampling", "label_map")
+_PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # files of the machine that trained
+
+
+class Saved(NamedTuple):
+    """A model on disk: name of its class, its plain constructor arguments, its (averaged) weights."""
+
+    model: str
+    hyper_parameters: dict[str, Any]
+    state: dict[str, Tensor]
+
+
+def exported(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as an export holds them: matrices and kernels in half precision, without the discriminator."""
+    return {
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
+        for name, value in state.items()
+        if not name.startswith("discriminator.")
+    }
+
+
+def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as an export gives them back, in float32: a checkpoint and its export are one codec."""
+    return {k: v.float() if v.is_floating_point() else v for k, v in exported(state).items()}
+
+
+def fingerprint(saved: Saved) -> bytes:
+    """32 bytes that name a codec: its class, what shapes it, its exported weights and tables.
+
+    Equal for a checkpoint and its export; SHA-256.
+    """
+    shape = {name: value for name, value in saved.hyper_parameters.items() if name in _SHAPE}
+    digest = hashlib.sha256(json.dumps([saved.model, sorted(shape.items())]).encode())
+    for name, value in sorted(exported(saved.state).items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.digest()
+
+
+def write_bundle(saved: Saved, figures: dict[str, Any], directory: Path) -> None:
+    """Write a model and what was measured of it.
+
+    Raises:
+        SemcompError: the directory holds something already, or is a file.
+    """
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise SemcompError(f"{directory}: holds files already, expected a new or empty directory; choose another")
+    state = exported(saved.state)
+    arguments = {name: None if name in _PATHS else value for name, value in saved.hyper_parameters.items()}
+    config = {
+        "format": _FORMAT,
+        "model": saved.model,
+        "hyper_parameters": arguments,
+        "versions": {"semcomp_pl": __version__, "torch": torch.__version__},
+    }
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _write(directory, {"config.json": _json(config), "figures.json": _json(figures)}, state)
+
+
+def replace_tensors(directory: Path, target: Path, tensors: dict[str, Tensor]) -> None:
+    """Write an export again, or a copy of it, with further or other tensors.
+
+    Raises:
+        SemcompError: as `read_bundle`.
+    """
+    read_bundle(directory)  # which checks it
+    state = load_tensors(_read(directory / "model.safetensors")) | tensors
+    _write(target, {name: _read(directory / name) for name in ("config.json", "figures.json")}, state)
+
+
+def _write(directory: Path, contents: dict[str, bytes], state: dict[str, Tensor]) -> None:
+    contents = {**contents, "model.safetensors": save_tensors(state)}
+    contents["manifest.json"] = _json({name: hashlib.sha256(c).hexdigest() for name, c in contents.items()})
+    with new_directory(directory) as part:
+        for name, content in contents.items():
+            (part / name).write_bytes(content)
+
+
+def read_bundle(directory: Path) -> Saved:
+    """The model in an exported directory.
+
+    Raises:
+        SemcompError: a file is missing or differs from its checksum, or another format or model than this
+            version knows.
+    """
+    manifest = _parse(directory / "manifest.json", _read(directory / "manifest.json"))
+    contents = {name: _read(directory / name) for name in _FILES}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != manifest.get(name):
+            raise SemcompError(f"{directory / name}: checksum differs from manifest.json; fetch the export again")
+    config = _parse(directory / "config.json", contents["config.json"])
+    if config.get("format") != _FORMAT:
+        raise SemcompError(
+            f"{directory}: export format {config.get('format')} found, expected {_FORMAT}; upgrade semcomp_pl"
+        )
+    state = rounded(load_tensors(contents["model.safetensors"]))
+    return Saved(config["model"], config["hyper_parameters"], state)
+
+
+def _read(file: Path) -> bytes:
+    if not file.is_file():
+        raise SemcompError(f"{file}: no such file; expected the directory of an export with {', '.join(_FILES)}")
+    return file.read_bytes()
+
+
+def _parse(file: Path, content: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except ValueError as error:
+        raise SemcompError(f"{file}: not JSON ({error}); fetch the export again") from None
+    if not isinstance(parsed, dict):
+        raise SemcompError(f"{file}: a {type(parsed).__name__} found, expected a JSON object; fetch the export again")
+    return parsed
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

@@ -1,0 +1,123 @@
+"""`semcomp` and `python -m semcomp_pl`: answers quickly, and imports torch only for work that needs it."""
+
+import sys
+from pathlib import Path
+
+from semcomp_pl import __version__
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import is_export, resolve_config
+
+USAGE = """usage: semcomp COMMAND ...
+
+Semantic image compression below 0.1 bit per pixel: train, test and compare.
+
+  fit        train a model:   semcomp fit --config configs/data/streets.yaml --config configs/model/plain_gan.yaml
+             or go on with one:              semcomp fit runs/plain_gan --trainer.max_epochs=200
+  validate   measure it on the validation split
+  test       measure it on the test split:   semcomp test runs/plain_gan
+             an exported model:              semcomp test weights/NAME --config configs/data/streets.yaml
+  predict    write its reconstructions:      semcomp predict runs/plain_gan
+  compress   images to files:                semcomp compress street.png --model weights/rate_distortion
+  decompress files to images:                semcomp decompress street.smc --model weights/rate_distortion -o out/
+  inspect    what a file is made of:         semcomp inspect street.smc
+  fit-entropy   the tables that files are coded with, where fit was told not to make them:
+                                             semcomp fit-entropy MODEL --config configs/data/streets.yaml
+  export     half-precision weights and JSON for others:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
+  compare    every codec over the same images:    semcomp compare --config configs/compare/streets.yaml
+             or just these:    semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
+  report     summary, figures and report of a comparison, finished or not:        semcomp report DIR
+  demo       all of it on procedural street scenes, in minutes:   semcomp demo --output demo
+
+  semcomp COMMAND --help     every option of a command
+  semcomp --version
+  --debug with any command shows where an error came from
+"""
+CODING = ("compress", "decompress", "inspect")
+TRAINING = ("fit", "validate", "test", "predict")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a command; the exit status is 0, 2 for bad usage or bad input, or 3 for a bad file."""
+    args = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
+    if not args or args[0] in {"-h", "--help"}:
+        print(USAGE, end="")
+        return 0 if args else 2
+    if args[0] == "--version":
+        print(f"semcomp_pl {__version__}")
+        return 0
+    try:
+        return _run(args[0], args[1:]) or 0
+    except SemcompError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def _run(command: str, args: list[str]) -> int | None:
+    if command in CODING:
+        from semcomp_pl.cli import coding
+
+        return int(getattr(coding, command)(args))
+    if command in TRAINING:
+        args = _run_arguments(command, args)
+        from semcomp_pl.cli.train import main as training
+
+        training([command, *args])
+    elif command == "export":
+        _export(args)
+    elif command == "demo":
+        from semcomp_pl.cli.demo import main as demo
+
+        return demo(args)
+    elif command == "compare":
+        from semcomp_pl.compare.run import main as compare
+
+        return compare(args)
+    elif command == "report":
+        from semcomp_pl.compare.run import report
+
+        report(args)
+    elif command == "fit-entropy":
+        from semcomp_pl.training.entropy import main as fit_entropy
+
+        fit_entropy([resolve_config(arg) for arg in args])
+    else:
+        raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
+    return None
+
+
+def _run_arguments(command: str, args: list[str]) -> list[str]:
+    """A leading run (or export) stands for its config and its checkpoint; configs/ are found anywhere."""
+    for arg in args:
+        if arg.endswith("=None"):
+            raise SemcompError(
+                f"{arg}: W&B writes a sweep's null as the text None; give a number, or leave the parameter out"
+            )
+    if args and not args[0].startswith("-"):
+        args = [*_directory_arguments(command, Path(args[0])), *args[1:]]
+    flags = (arg.rpartition("=") for arg in args)
+    return [flag + equals + resolve_config(path) for flag, equals, path in flags]
+
+
+def _directory_arguments(command: str, directory: Path) -> list[str]:
+    if is_export(directory):
+        from semcomp_pl.cli.train import export_arguments
+
+        return export_arguments(directory)
+    if not (directory / "config.yaml").is_file():
+        raise SemcompError(f"{directory}: neither the directory of a run (config.yaml) nor an export (manifest.json)")
+    parent, name = directory.resolve().parent, directory.resolve().name
+    checkpoint = "last" if command == "fit" else "best"
+    where = ["--runs", str(parent), "--name", name, "--ckpt_path", checkpoint]
+    return ["--config", str(directory / "config.yaml"), *where]
+
+
+def _export(args: list[str]) -> None:
+    if len(args) != 2 or args[0].startswith("-"):
+        raise SemcompError(f"semcomp export takes two arguments, CKPT and DIR; {len(args)} found")
+    from semcomp_pl.checkpoints.export import export
+
+    print(f"exported {args[0]} to {export(*args)}")

@@ -1,0 +1,247 @@
+"""fit, validate, test and predict: LightningCLI, each run in a directory of its own."""
+
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+
+from semcomp_pl.files.atomic import write_file
+from semcomp_pl.training.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
+from semcomp_pl.data import ImageDataModule
+from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.training.history import RunHistory
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved
+from semcomp_pl.checkpoints.loading import class_of
+from semcomp_pl.cli.parser import Parser
+from semcomp_pl.files.places import claim_run, find_checkpoint, release_run, run_of_checkpoint, snake_case
+
+LINKED = ("num_classes", "class_names")  # the data module sets them
+PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
+
+
+class SemcompCLI(LightningCLI):
+    """One model by its `class_path`, the one data module, and the layout of a run's directory.
+
+    `runs/NAME/` holds `config.yaml`, `metrics.csv`, `checkpoints/{best,last}.ckpt`, and `validate/`, `test/`,
+    `predict/` for what those wrote.
+    """
+
+    run: Path
+    checkpoint: Path | None
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What belongs to a run and to neither trainer, model nor data."""
+        parser.add_argument("--name", type=str | None, default=None, help="Name of the run; the model's by default.")
+        parser.add_argument("--runs", type=str, default="runs", help="Directory of all runs.")
+        parser.add_argument(
+            "--monitor", type=str | None, default="val/psnr", help="What the best checkpoint has most of."
+        )
+        parser.add_argument("--ema_decay", type=float, default=0.999, help="Decay a step of the averaged weights.")
+        parser.add_argument(
+            "--entropy_steps",
+            type=int,
+            default=STEPS,
+            help="Steps that fit the entropy model of the best checkpoint when training is done; 0 leaves it to "
+            "fit-entropy.",
+        )
+        parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.classes", "model.init_args.class_names", compute_fn=list, apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Lightning's own warns whenever `args` is given."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning's own lets the checkpoint's arguments override flags such as `--model.judge`."""
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run's directory and the checkpoint before anything is built."""
+        config = self.config[self.subcommand]
+        if config.trainer.precision not in PRECISIONS:
+            raise SemcompError(
+                f"precision={config.trainer.precision} found, expected 32-true or bf16-mixed: float16, whose "
+                "gradients must be scaled, is not supported"
+            )
+        self._find_run(config)
+        # Lightning loads checkpoints; an export is loaded by `_fill`.
+        export = self.checkpoint is None or self.checkpoint.is_dir()
+        config.ckpt_path = None if export else str(self.checkpoint)
+        config.weights_only = True
+        for logger in _as_list(config.trainer.logger):
+            if logger.class_path.endswith("WandbLogger"):
+                logger.init_args.save_dir = str(self.run)
+                logger.init_args.name = logger.init_args.name or self.run.name
+
+    def _find_run(self, config: Any) -> None:
+        """Set `checkpoint`, and `run`: a new one, the checkpoint's, or for an export one of its name."""
+        root, name = Path(config.runs), config.name or snake_case(config.model.class_path)
+        self.checkpoint = None if config.ckpt_path is None else find_checkpoint(config.ckpt_path, root / name)
+        if self.checkpoint is None:
+            if self.subcommand != "fit":
+                raise SemcompError(
+                    f"no checkpoint to {self.subcommand}; name the run (semcomp {self.subcommand} {root / name}) or "
+                    "--ckpt_path=FILE"
+                )
+            self.run = claim_run(root, name, explicit=config.name is not None)
+        elif self.checkpoint.is_dir():
+            if self.subcommand == "fit":
+                raise SemcompError(
+                    f"{self.checkpoint}: an export cannot be resumed, it holds no optimiser; start a new run from it "
+                    "with --model.init_from"
+                )
+            self.run = root / (config.name or self.checkpoint.resolve().name)
+        else:
+            self.run = run_of_checkpoint(str(self.checkpoint)) or root / name
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The configured trainer with the run's logger and callbacks."""
+        if self.checkpoint is not None:
+            _fill(self.model, self.checkpoint)
+        config = self.config_init[self.subcommand]
+        given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
+        return super().instantiate_trainer(
+            default_root_dir=str(self.run),
+            logger=[self._history(config.trainer.max_epochs), *given],
+            callbacks=[*_as_list(config.trainer.callbacks), *self._callbacks(config)],
+            **kwargs,
+        )
+
+    def _history(self, max_epochs: int | None) -> RunHistory:
+        if self.subcommand != "fit":
+            return RunHistory(self.run / str(self.subcommand))
+        done = 0 if self.checkpoint is None else _epochs_done(self.checkpoint)
+        if max_epochs is not None and 0 < max_epochs <= done:
+            raise SemcompError(
+                f"{self.run}: finished, {done} epochs done with max_epochs={max_epochs}; --trainer.max_epochs=N goes on"
+            )
+        return RunHistory(self.run, done)
+
+    def after_fit(self) -> None:
+        """Fit the entropy model of the best checkpoint, so that `test` measures files and not bounds."""
+        config = self.config[self.subcommand]
+        best = self.run / "checkpoints" / "best.ckpt"
+        wanted = config.entropy_steps and not config.trainer.fast_dev_run and self.trainer.is_global_zero
+        if wanted and best.is_file() and isinstance(self.model, CodecModule):
+            passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps see few symbols
+            fit_file(best, self.datamodule, config.entropy_steps, passes)
+
+    def after_test(self) -> None:
+        """Write beside the figures what they were measured with."""
+        if isinstance(self.model, CodecModule) and self.trainer.is_global_zero:
+            directory = self.run / str(self.subcommand)
+            directory.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(self.model.suite.provenance(), indent=2) + "\n"
+            write_file(directory / "provenance.json", lambda file: file.write(content.encode()))
+
+    after_validate = after_test
+
+    def _callbacks(self, config: Any) -> Sequence[Callback]:
+        callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [RichProgressBar()]
+        if self.subcommand == "predict":
+            return [*callbacks, PredictionWriter(self.run / "predict")]
+        if self.subcommand != "fit" or config.trainer.fast_dev_run:
+            return callbacks
+        checkpoint = ModelCheckpoint(
+            self.run / "checkpoints",
+            filename="best",
+            monitor=config.monitor,
+            mode="max",
+            save_last=True,
+            enable_version_counter=False,
+        )
+        return [
+            *callbacks,
+            EMAWeightAveraging(decay=config.ema_decay, use_buffers=False),
+            SampleGrid(),
+            checkpoint,
+        ]
+
+
+def _fill(model: LightningModule, checkpoint: Path) -> None:
+    """Load an export; of a checkpoint, which Lightning loads later, say in short what does not fit."""
+    saved, own = read_saved(checkpoint), type(model).__name__
+    if saved.model != own:
+        raise SemcompError(f"{checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
+    load_strictly(model, saved, checkpoint)
+
+
+def _epochs_done(checkpoint: Path) -> int:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return int(content["epoch"]) + 1
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None or isinstance(value, bool):
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def export_arguments(directory: Path) -> list[str]:
+    """Flags that name the model of an export and its weights.
+
+    Raises:
+        SemcompError: damaged, or a class that is not the suite's.
+    """
+    saved = read_saved(directory)
+    model = class_of(saved, directory).__name__
+    arguments = {name: value for name, value in saved.hyper_parameters.items() if name not in LINKED}
+    config = {"class_path": f"semcomp_pl.modules.{model}", "init_args": arguments}
+    return ["--model", json.dumps(config), "--ckpt_path", str(directory)]
+
+
+def main(args: list[str]) -> None:
+    """Run one of LightningCLI's commands.
+
+    Raises:
+        SemcompError: data, configuration or checkpoint are not as they must be.
+    """
+    torch.set_float32_matmul_precision("high")
+    _silence()
+    try:
+        SemcompCLI(
+            LightningModule,
+            ImageDataModule,
+            subclass_mode_model=True,
+            save_config_callback=SaveRunConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=Parser,
+            parser_kwargs={"prog": "semcomp"},
+            args=args,
+        )
+    except MisconfigurationException as error:
+        raise SemcompError(str(error)) from error
+    except ValueError as error:
+        if isinstance(error.__cause__, SemcompError):  # jsonargparse wraps what a model's constructor raises
+            raise error.__cause__ from None
+        raise
+    finally:
+        release_run()
+
+
+def _silence() -> None:
+    """Leave out what others say and no user can act on."""
+    for message in (
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning of torch
+        r"Be aware that when using `ckpt_path`, callbacks",  # averaging and checkpointing are for fitting
+        r"Checkpoint directory .* exists and is not empty",  # a resumed run's
+        r"The '\w+_dataloader' does not have many workers",  # validation reads the cache
+    ):
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()

@@ -1,0 +1,140 @@
+"""What a comparison leaves while it runs, and how that becomes results.
+
+comparison.json     what is compared, by what: a run that would do anything else is refused here
+config.yaml         the settings, to run it again
+parts/rows-*.jsonl  one file a process, a line a pair, appended as they are measured
+parts/times.jsonl   of the serial pass
+features/           for metrics that compare sets of images, a file a pair
+results.parquet     all of it, once merged
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from semcomp_pl.files.atomic import write_file
+from semcomp_pl.compare.measure.coders import NO_FILE
+from semcomp_pl.compare.rows import FIXED, PAIR, SECTION, Results, merge, read_results, write_results
+from semcomp_pl.compare.measure.sets import compare_sets
+from semcomp_pl.errors import SemcompError
+
+_MAY_DIFFER = ("command", "seeds", "settings")
+_TIMES = ("encode_seconds", "decode_seconds", "peak_memory")
+
+
+def claim(directory: Path, provenance: Mapping[str, Any], config: str) -> None:
+    """Say what is compared in this directory, or check that it is what was begun there.
+
+    Raises:
+        SemcompError: it is something else, or the directory cannot be written.
+    """
+    file = directory / "comparison.json"
+    if file.is_file():
+        begun = json.loads(file.read_text())
+        differ = [name for name in provenance if name not in _MAY_DIFFER and begun.get(name) != provenance[name]]
+        if differ:
+            raise SemcompError(
+                f"{directory}: a comparison of other {', '.join(differ)} was begun here; go on with the settings in "
+                "its config.yaml, or choose another --output"
+            )
+    write_file(directory / "config.yaml", lambda part: part.write(config.encode()))
+    write_file(file, lambda part: part.write((json.dumps(provenance, indent=1) + "\n").encode()))
+
+
+def append(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add lines, so that a process that dies loses the one it writes at most."""
+    plain = [{name: None if value != value else value for name, value in row.items()} for row in rows]  # NaN
+    lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in plain)
+    with file.open("ab+") as stream:
+        if stream.seek(0, io.SEEK_END):
+            stream.seek(-1, io.SEEK_END)
+            lines = lines if stream.read(1) == b"\n" else "\n" + lines  # after one that was cut short
+        stream.write(lines.encode())
+
+
+def finished(directory: Path) -> set[tuple[str, str, str]]:
+    """Pairs that need not be measured again: codec, point, image. Those that failed are tried again."""
+    frames = [frame.select(*PAIR, "error") for frame in _frames(directory)]
+    if not frames:
+        return set()
+    error = pl.col("error")
+    fine = pl.concat(frames).filter(error.is_null() | error.str.starts_with(NO_FILE))
+    return set(fine.select(PAIR).iter_rows())
+
+
+def faults(rows: pl.DataFrame) -> int:
+    """Rows that failed, without those of rates that a format does not reach."""
+    return rows.filter(~pl.col("error").str.starts_with(NO_FILE)).height
+
+
+def times(directory: Path) -> pl.DataFrame:
+    """Seconds and memory of the serial pass by pair."""
+    file = directory / "parts" / "times.jsonl"
+    schema = {name: FIXED[name] for name in (*PAIR, *_TIMES)}
+    found = _read(file, schema) if file.is_file() else None
+    return pl.DataFrame(schema=schema) if found is None else found.select(list(schema))
+
+
+def collect(directory: Path) -> Results:
+    """The results so far, of the images that every codec has measured; the parquet file is written anew.
+
+    Raises:
+        SemcompError: no comparison was begun here, or it has no such image yet.
+    """
+    file = directory / "comparison.json"
+    if not file.is_file():
+        return read_results(directory / "results.parquet")
+    provenance = json.loads(file.read_text())
+    frames = [frame.drop(_TIMES, strict=False) for frame in _frames(directory)]
+    if not frames:
+        raise SemcompError(f"{directory}: no image was measured yet; wait, or go on with semcomp compare")
+    rows = pl.concat(frames, how="diagonal")
+    # a pair that failed and was tried again has two rows
+    rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(PAIR, keep="first")
+    # codecs are compared on the same images: those that are under way wait
+    rows = rows.filter(pl.len().over("image") == len(provenance["points"]))
+    if rows.is_empty():
+        raise SemcompError(
+            f"{directory}: no image was measured by every codec yet; wait, or go on with semcomp compare"
+        )
+    order = {name: pl.Enum(list(dict.fromkeys(provenance[name]))) for name in ("codecs", "images")}
+    rows = rows.sort(pl.col("codec").cast(order["codecs"]), "target", "point", pl.col("image").cast(order["images"]))
+    others = [name for name in rows.columns if name not in FIXED]
+    others.sort(key=lambda name: (not name.startswith(SECTION), name))  # whatever part came first
+    rows = rows.select(*(name for name in FIXED if name not in _TIMES), *others)
+    rows = merge([rows.join(times(directory), on=PAIR, how="left")])
+    results = Results(rows, provenance, compare_sets(directory, rows, [*provenance["metrics"]]))
+    write_results(results, directory / "results.parquet")
+    return results
+
+
+def _frames(directory: Path) -> Iterator[pl.DataFrame]:
+    """Of the rows, the newest file first."""
+    files = (directory / "parts").glob("rows-*.jsonl")
+    for file in sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.name)):
+        frame = _read(file, FIXED)
+        if frame is not None:
+            others = [name for name in frame.columns if name not in FIXED]
+            yield frame.cast({name: pl.Int64 if name.startswith(SECTION) else pl.Float64 for name in others})
+
+
+def _read(file: Path, known: Mapping[str, Any]) -> pl.DataFrame | None:
+    """The lines of a part, without those that were cut short, which are measured again; None where there are none."""
+    content = file.read_bytes()
+    for lines in (content, b"\n".join(line for line in content.splitlines() if _whole(line))):
+        try:
+            return pl.read_ndjson(io.BytesIO(lines), schema_overrides=known, infer_schema_length=None)
+        except pl.exceptions.ComputeError:
+            continue
+    return None
+
+
+def _whole(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

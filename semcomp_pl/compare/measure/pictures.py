@@ -1,0 +1,42 @@
+"""Reconstructions and the judge's label maps that the report shows, as PNG.
+
+    pictures/IMAGE/CODEC/POINT.png        8-bit RGB
+    pictures/IMAGE/CODEC/POINT.label.png  8-bit index mask, train ids
+
+The original is among the codecs.
+"""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+from torch import Tensor
+
+from semcomp_pl.files.atomic import write_file
+
+
+def picture_path(directory: Path, image: str, codec: str, point: str, suffix: str = ".png") -> Path:
+    """Where the reconstruction of an image by a codec at a point is kept, below the directory of the results."""
+    return pair_path(directory / "pictures", image, codec, point, suffix)
+
+
+def pair_path(folder: Path, image: str, codec: str, point: str, suffix: str) -> Path:
+    """IMAGE/CODEC/POINT in a folder, with what file systems do not take in a name escaped as in a URL."""
+    image, codec, point = (quote(part, safe=" ()") for part in (image, codec, point))
+    return folder / image / codec / f"{point}{suffix}"
+
+
+def save_picture(directory: Path, image: str, codec: str, point: str, reconstruction: Tensor) -> None:
+    """Write a reconstruction (3, H, W) in [0, 1]."""
+    pixels = reconstruction.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    _save(picture_path(directory, image, codec, point), Image.fromarray(pixels))
+
+
+def save_map(directory: Path, image: str, codec: str, point: str, label: Tensor) -> None:
+    """Write a label map (H, W)."""
+    _save(picture_path(directory, image, codec, point, ".label.png"), Image.fromarray(label.byte().cpu().numpy()))
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, lambda file: picture.save(file, "PNG"))

@@ -1,0 +1,1 @@
+"""Rows -> values with intervals, differences, and Bjontegaard deltas."""

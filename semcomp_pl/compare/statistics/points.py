@@ -1,0 +1,146 @@
+"""From the rows of one codec point to its values, and from two points to their paired differences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import polars as pl
+
+from semcomp_pl.compare.names import describe
+from semcomp_pl.compare.rows import SECTION, Kind, metric_names, section_names
+from semcomp_pl.compare.statistics.bootstrap import Array, Bootstrap, Sample, hits_and_unions, interval, paired
+from semcomp_pl.compare.summary import Difference, Estimate, Point
+from semcomp_pl.errors import SemcompError
+
+_IOU = {"confusion": "miou", "confusion_self": "miou_self"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all points share."""
+
+    images: Mapping[str, int]
+    """Names to places, 0..N-1."""
+    classes: list[str]
+    bootstrap: Bootstrap
+    ceiling: Array | None = None
+    """`miou` (N, 2, K) of the originals."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A point with what it measured by image, and the resamplings that curves need."""
+
+    point: Point
+    sample: Sample
+    curve: dict[str, Array]
+    """`bpp` and the ranked metrics, (1 + draws,), or (1,) where there is no per-image value."""
+
+
+def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) -> Measured:
+    """The values of one codec point.
+
+    Args:
+        rows: of one codec and point.
+        setting: shared by all points.
+        given: metrics that only the whole data set has.
+
+    Raises:
+        SemcompError: the rows disagree about the point, or confusion counts do not fit the classes.
+    """
+    first = rows.row(0, named=True)
+    for name in ("kind", "target"):
+        if rows[name].n_unique() > 1:
+            raise SemcompError(
+                f"several values of {name} found at codec {first['codec']}, point {first['point']}, expected one; "
+                "give each operating point a name of its own"
+            )
+    fine = rows.filter(pl.col("error").is_null())
+    sample = _by_image(fine, setting)
+    values = setting.bootstrap.values(sample, setting.classes, setting.ceiling)
+    estimates = _estimates(values, sample, setting.classes) | {name: Estimate(value) for name, value in given.items()}
+    curve = {name: values[name] for name in estimates if name == "bpp" or (_ranked(name) and name in values)}
+    if len(setting.images) == 1:
+        curve = {name: draws[:1] for name, draws in curve.items()}
+    curve |= {name: np.array([value]) for name, value in given.items()}
+    peak = cast(int | None, rows["peak_memory"].max())
+    point = Point(
+        codec=first["codec"],
+        point=first["point"],
+        kind=cast(Kind, first["kind"]),
+        target=first["target"],
+        images=len(fine),
+        failed=len(rows) - len(fine),
+        bpp=estimates.pop("bpp", None),
+        sections=_mean_bytes(fine),
+        metrics=estimates,
+        encode_seconds=cast(float | None, fine["encode_seconds"].median()),
+        decode_seconds=cast(float | None, fine["decode_seconds"].median()),
+        peak_memory=peak,
+    )
+    return Measured(point, sample, curve)
+
+
+def difference(one: Measured, other: Measured, setting: Setting) -> Difference:
+    """Paired differences of two points, `one` minus `other`."""
+    mine, theirs = paired(one.sample, other.sample)
+    values, others = (setting.bootstrap.values(each, setting.classes, setting.ceiling) for each in (mine, theirs))
+    with np.errstate(invalid="ignore"):  # infinite minus infinite
+        gaps = {name: values[name] - others[name] for name in values}
+    estimates = _estimates(gaps, mine, setting.classes)
+    for name in (one.point.metrics.keys() & other.point.metrics.keys()) - gaps.keys():
+        estimates[name] = Estimate(one.point.metrics[name].value - other.point.metrics[name].value)
+    return Difference(one.point.codec, other.point.codec, dict(sorted(estimates.items())))
+
+
+def _ranked(metric: str) -> bool:
+    return describe(metric).higher_is_better is not None and not metric.startswith("iou_")
+
+
+def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
+    places = np.array([setting.images[image] for image in rows["image"]], np.int64)
+    sample = {}
+    for name in ["bpp", *metric_names(rows)]:
+        column = rows[name].cast(pl.Float64).to_numpy()
+        if not np.isnan(column).all():
+            sample[name] = np.full(len(setting.images), np.nan)
+            sample[name][places] = column
+    for name, iou in _IOU.items():
+        judged = ~rows[name].is_null().to_numpy()
+        if judged.any():
+            k = len(setting.classes)
+            if set(rows[name].drop_nulls().list.len()) != {k * k}:
+                raise SemcompError(
+                    f"{name} of {sorted(set(rows[name].drop_nulls().list.len()))} counts found at codec "
+                    f"{rows['codec'][0]}, expected {k * k} for the {k} classes of the provenance; "
+                    "give all rows the confusion of one judge, and its class names as provenance 'classes'"
+                )
+            counts = np.array(rows[name].drop_nulls().to_list(), np.int64).reshape(-1, k, k)
+            sample[iou] = np.full((len(setting.images), 2, k), np.nan)
+            sample[iou][places[judged]] = hits_and_unions(counts)
+    return sample
+
+
+def _estimates(values: Mapping[str, Array], sample: Sample, classes: Sequence[str]) -> dict[str, Estimate]:
+    """Values with intervals, without those that are not finite; no interval where a single image has a value."""
+    unions = {f"iou_{label}": sample["miou"][:, 1, k] for k, label in enumerate(classes)} if "miou" in sample else {}
+    estimates = {}
+    for name, draws in values.items():
+        if np.isfinite(draws[0]):
+            source = unions.get(name, sample[name if name in sample else "miou"].reshape(len(sample["bpp"]), -1)[:, 0])
+            seen = source > 0 if name in unions else ~np.isnan(source)
+            ends = interval(draws[0], draws[1:]) if np.count_nonzero(seen) > 1 else None
+            estimates[name] = Estimate(float(draws[0]), *(ends or (None, None)))
+    return estimates
+
+
+def _mean_bytes(rows: pl.DataFrame) -> dict[str, float]:
+    """An image without a section that others of the point have counts as 0, so that sections add up to the total."""
+    if rows.is_empty():
+        return {}
+    total = {"total": cast(float, rows["bytes"].mean())}
+    sections = {name: rows[SECTION + name] for name in section_names(rows)}
+    return total | {
+        name: cast(float, column.fill_null(0).mean()) for name, column in sections.items() if column.is_not_null().any()
+    }

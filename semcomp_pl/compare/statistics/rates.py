@@ -1,0 +1,86 @@
+"""Codecs side by side at a target rate: which point stands for each, who is best, who is as good."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+from semcomp_pl.compare.statistics.delta import negative
+from semcomp_pl.compare.names import describe
+from semcomp_pl.compare.summary import AtRate, Difference, Entry, Estimate, Point, Standing
+
+_SLACK = 1 + 1e-9  # a mean of rates that all equal the target may come out a rounding error above it
+
+
+def at_rate(
+    target: float, codecs: Sequence[str], points: Sequence[Point], difference: Callable[[Point, Point], Difference]
+) -> AtRate:
+    """The comparison at a target rate.
+
+    Args:
+        target: bits per pixel.
+        codecs: in the order to show them.
+        points: of all codecs.
+        difference: paired difference of two points, the first minus the second.
+    """
+    chosen = {codec: choose(target, [one for one in points if one.codec == codec]) for codec in codecs}
+    found = {codec: point for codec, point in chosen.items() if isinstance(point, Point)}
+    pairs = {(a, b): difference(found[a], found[b]) for a, b in combinations(found, 2)}
+    best = _best(found)
+    entries = []
+    for codec, point in chosen.items():
+        if isinstance(point, str):
+            entries.append(Entry(codec, None, point, {}, {}))
+            continue
+        gaps = {
+            metric: _of_pair(pairs, codec, winner, metric)
+            for metric, winner in best.items()
+            if winner != codec and metric in point.metrics
+        }
+        to_best = {metric: gap for metric, gap in gaps.items() if gap is not None}
+        standing: dict[str, Standing] = {metric: "best" for metric, winner in best.items() if winner == codec}
+        standing |= {metric: "tied" if _may_be_zero(gap) else "behind" for metric, gap in to_best.items()}
+        entries.append(Entry(codec, point.point, None, standing, to_best))
+    return AtRate(target, entries, list(pairs.values()))
+
+
+def choose(target: float, points: Sequence[Point]) -> Point | str:
+    """A codec's point at a target rate, or why it has none.
+
+    The point searched for this target, else the one with the highest mean rate at or below it. A point where images
+    failed takes no part: its mean would be over the images that were easy enough.
+    """
+    fitting = [one for one in points if one.bpp is not None and one.bpp.value <= target * _SLACK]
+    whole = [one for one in fitting if not one.failed]
+    if whole:
+        return max(whole, key=lambda one: (one.target == target, one.bpp.value if one.bpp else 0))
+    failed = fitting or [one for one in points if one.target is not None and one.target <= target and one.failed]
+    if failed:
+        one = failed[-1]
+        lacking = f"{one.failed} of {one.images + one.failed} images"
+        return f"{lacking} failed at {one.point}" if one.target is None else f"no file for {lacking} at {one.point}"
+    return f"no point at or below {target:g} bpp"
+
+
+def _best(found: dict[str, Point]) -> dict[str, str]:
+    """The codec with the best value of each ranked metric."""
+    metrics = {metric for point in found.values() for metric in point.metrics}
+    best = {}
+    for metric in sorted(metrics):
+        higher = describe(metric).higher_is_better
+        if higher is not None:
+            values = {codec: point.metrics[metric].value for codec, point in found.items() if metric in point.metrics}
+            best[metric] = (max if higher else min)(values, key=lambda codec: values[codec])
+    return best
+
+
+def _of_pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str, metric: str) -> Estimate | None:
+    """None where the images that both have give no value, as of a class that none of them shows."""
+    if (codec, other) in pairs:
+        return pairs[codec, other].metrics.get(metric)
+    gap = pairs[other, codec].metrics.get(metric)
+    return None if gap is None else negative(gap)
+
+
+def _may_be_zero(gap: Estimate) -> bool:
+    if gap.low is None or gap.high is None:
+        return gap.value == 0
+    return gap.low <= 0 <= gap.high

@@ -1,0 +1,127 @@
+"""From the rows of a comparison to its summary."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from semcomp_pl.compare.statistics.delta import Curve, compare, swap
+from semcomp_pl.compare.names import describe, ordered
+from semcomp_pl.compare.statistics.points import Measured, Setting, difference, measure
+from semcomp_pl.compare.statistics.rates import at_rate
+from semcomp_pl.compare.rows import Results, check
+from semcomp_pl.compare.statistics.bootstrap import LEVEL, Bootstrap
+from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Difference, Point, Summary
+from semcomp_pl.errors import SemcompError
+
+
+def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: Sequence[float] = TARGETS) -> Summary:
+    """The summary of the rows, complete or not.
+
+    Args:
+        results: what was measured.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+        targets: bits per pixel at which codecs are compared.
+
+    Raises:
+        SemcompError: the rows are not as `rows.py` says, or their confusion counts do not fit the class names.
+    """
+    images: list[str] = sorted(check(results.rows)["image"].unique())
+    classes = [str(name) for name in results.provenance.get("classes", [])]
+    places = {image: place for place, image in enumerate(images)}
+    setting = Setting(places, classes, Bootstrap(len(images), draws, seed))
+    original, setting = _ceiling(results, setting)
+    measured = _measure(results, setting, original=False)
+    kinds = {one.point.codec: one.point.kind for one in measured}
+    codecs = sorted(kinds, key=lambda codec: (kinds[codec], codec))  # "model" sorts before "reference"
+    measured.sort(key=lambda one: (codecs.index(one.point.codec), one.point.bpp.value if one.point.bpp else 0))
+    points = [one.point for one in measured]
+    names = {name for one in [*points, *([original.point] if original else [])] for name in one.metrics}
+    return Summary(
+        codecs=codecs,
+        images=images,
+        classes=classes,
+        metrics=ordered({name for name in names if not name.startswith("iou_")}),
+        points=points,
+        ceiling=original.point if original else None,
+        at_rates=_at_rates(targets, codecs, measured, setting),
+        bjontegaard=_deltas(codecs, measured),
+        warnings=_warnings(points, original, len(images), len(results.provenance.get("images", images))),
+        draws=draws,
+        level=LEVEL,
+        seed=seed,
+        provenance=dict(results.provenance),
+    )
+
+
+def _ceiling(results: Results, setting: Setting) -> tuple[Measured | None, Setting]:
+    """The originals, and the setting that knows what the judge says of them."""
+    originals = _measure(results, setting, original=True)
+    if not originals:
+        return None, setting
+    if len(originals) > 1:
+        raise SemcompError(f"{len(originals)} points of kind original found, expected one; merge one comparison only")
+    return originals[0], replace(setting, ceiling=originals[0].sample.get("miou"))
+
+
+def _measure(results: Results, setting: Setting, *, original: bool) -> list[Measured]:
+    found = []
+    for rows in results.rows.partition_by("codec", "point", maintain_order=True):
+        codec, point, kind = rows.select("codec", "point", "kind").row(0)
+        if (kind == "original") == original:
+            found.append(measure(rows, setting, results.set_metrics.get(codec, {}).get(point, {})))
+    return found
+
+
+def _at_rates(
+    targets: Sequence[float], codecs: Sequence[str], measured: Sequence[Measured], setting: Setting
+) -> list[AtRate]:
+    samples = {(one.point.codec, one.point.point): one for one in measured}
+    known: dict[tuple[str, str, str, str], Difference] = {}
+
+    def paired(one: Point, other: Point) -> Difference:
+        """Each once: a point may stand for its codec at several targets."""
+        key = (one.codec, one.point, other.codec, other.point)
+        if key not in known:
+            known[key] = difference(samples[key[:2]], samples[key[2:]], setting)
+        return known[key]
+
+    return [at_rate(target, codecs, [one.point for one in measured], paired) for target in targets]
+
+
+def _deltas(codecs: Sequence[str], measured: Sequence[Measured]) -> list[Bjontegaard]:
+    names = {name for one in measured for name in one.curve if describe(name).higher_is_better is not None}
+    found = []
+    for metric in ordered(names):
+        curves = {codec: _curve(codec, metric, measured) for codec in codecs}
+        for anchor, test in combinations(codecs, 2):
+            if curves[anchor].rate.size and curves[test].rate.size:
+                delta = compare(curves[anchor], curves[test], metric)
+                found += [delta, swap(delta)]
+    return found
+
+
+def _curve(codec: str, metric: str, measured: Sequence[Measured]) -> Curve:
+    """Of the points where no image failed and that have the metric."""
+    points = [one for one in measured if one.point.codec == codec and not one.point.failed and metric in one.curve]
+    if not points:
+        return Curve(codec, np.empty((1, 0)), np.empty((1, 0)))
+    columns = [np.stack([one.curve[name] for one in points], axis=1) for name in ("bpp", metric)]
+    return Curve(codec, *columns)
+
+
+def _warnings(points: Sequence[Point], original: Measured | None, images: int, planned: int) -> list[str]:
+    found = [] if original else ["no originals were judged: there is no ceiling"]
+    if images < planned:
+        found.append(f"unfinished: {images} of {planned} images so far")
+    for one in [*points, *([original.point] if original else [])]:
+        where = f"{one.codec}, {one.point}"
+        if one.failed and (one.images or one.target is None):  # a format's smallest files may all be above a target
+            found.append(f"{where}: {one.failed} of {one.images + one.failed} images failed, no target rate takes it")
+        if one.images + one.failed < images:
+            found.append(f"{where}: {one.images + one.failed} of {images} images so far")
+    if images == 1:
+        found.append("one image only: there are no intervals")
+    return found

@@ -1,0 +1,121 @@
+"""Where configs are and where runs go."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from semcomp_pl.errors import SemcompError
+
+_PACKAGE = Path(__file__).parents[1]
+RUN_VARIABLE = "SEMCOMP_RUN"
+
+
+def configs_root() -> Path:
+    """The configs of an installed wheel, or of a clone."""
+    installed = _PACKAGE / "configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+
+
+def resolve_config(path: str) -> str:
+    """`path` itself, or the shipped file that `configs/...` names where no such file is here."""
+    parts = Path(path).parts
+    if parts[:1] == ("configs",) and not Path(path).exists():
+        shipped = configs_root().joinpath(*parts[1:])
+        if shipped.is_file():
+            return str(shipped)
+    return path
+
+
+def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
+    """Make the directory of a new run; of many processes that ask at once, each gets its own.
+
+    A run's own subprocesses (DDP) find it in the environment and share it, until `release_run`.
+
+    Raises:
+        SemcompError: a run of this `explicit` name is there already.
+    """
+    if RUN_VARIABLE in os.environ:
+        return Path(os.environ[RUN_VARIABLE])
+    root.mkdir(parents=True, exist_ok=True)
+    candidates = [name] if explicit else [name, *(f"{name}-{n}" for n in range(2, 10_000))]
+    for candidate in candidates:
+        run = root / candidate
+        try:
+            run.mkdir()
+        except FileExistsError:
+            continue
+        os.environ[RUN_VARIABLE] = str(run)
+        return run
+    raise SemcompError(
+        f"{root / name}: this run exists; choose another --name, resume it with semcomp fit {root / name}, or delete it"
+    )
+
+
+def release_run() -> None:
+    """Forget the claim, and the directory where nothing was trained: the next attempt may have its name."""
+    run = os.environ.pop(RUN_VARIABLE, None)
+    if run is not None and not any((Path(run) / name).exists() for name in ("checkpoints", "metrics.csv")):
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def run_of_checkpoint(checkpoint: str) -> Path | None:
+    """The run that `RUN/checkpoints/NAME.ckpt` belongs to."""
+    directory = Path(checkpoint).parent
+    return directory.parent if directory.name == "checkpoints" else None
+
+
+def is_export(path: str | Path) -> bool:
+    """Whether `path` is a directory that `semcomp export` wrote."""
+    return (Path(path) / "manifest.json").is_file()
+
+
+def find_checkpoint(given: str, run: Path) -> Path:
+    """The file (or export) behind `--ckpt_path`: `last` and `best` are those of `run`.
+
+    Raises:
+        SemcompError: it is not there, or a directory that is no export.
+    """
+    path = run / "checkpoints" / f"{given}.ckpt" if given in {"last", "best"} else Path(given)
+    if path.is_file() or is_export(path):
+        return path
+    if path.is_dir():
+        raise SemcompError(f"{path}: a directory found, expected a .ckpt file or an export with its manifest.json")
+    raise SemcompError(
+        f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was fitted "
+        "(semcomp COMMAND runs/NAME) or --ckpt_path=FILE"
+    )
+
+
+def find_model(given: str) -> Path:
+    """The checkpoint or export that a command's model names: a file, an export, a run, or the name of one.
+
+    Names are looked up in `weights/` and `runs/` here, then in `weights/` of a clone.
+
+    Raises:
+        SemcompError: nothing of the kind.
+    """
+    places = [Path(given)]
+    if Path(given).name == given:
+        places += [Path("weights") / given, Path("runs") / given, _PACKAGE.parent / "weights" / given]
+    for place in places:
+        best = place / "checkpoints" / "best.ckpt"
+        if place.is_file() or is_export(place):
+            return place
+        if best.is_file():
+            return best
+    raise SemcompError(
+        f"{given}: no such model; expected a checkpoint (.ckpt), the directory of an export (manifest.json) or of a "
+        "run (checkpoints/best.ckpt), or the name of one in weights/ or runs/"
+    )
+
+
+def released() -> dict[str, Path]:
+    """The exports in `weights/` of a clone, by name; none beside an installed wheel."""
+    return {file.parent.name: file.parent for file in sorted((_PACKAGE.parent / "weights").glob("*/manifest.json"))}
+
+
+def snake_case(class_path: str) -> str:
+    """`semcomp_pl.modules.PlainGAN` -> `plain_gan`."""
+    name = class_path.rpartition(".")[2]
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

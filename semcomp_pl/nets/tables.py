@@ -1,0 +1,85 @@
+"""The integers that a model's files are coded with, kept in its checkpoint."""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from semcomp_pl.coding.context import ContextModel, layers
+from semcomp_pl.coding.label_map import LabelCoder, Prior, no_prior
+from semcomp_pl.coding.latent import LatentCoder
+from semcomp_pl.coding.thumbnail import ThumbnailCoder
+from semcomp_pl.nets.context import Frozen
+
+EntropyModel = Literal["context", "static"]
+
+
+class EntropyTables(nn.Module):
+    """Buffers of integers: nothing here is trained, `semcomp_pl.training.entropy` fills it.
+
+    Args:
+        channels: C of the latent.
+        levels: L of the quantiser.
+        classes: K of the label map that the files carry; 0 for none.
+        kind: `context` (tables from decoded neighbours) or `static` (one table a channel).
+    """
+
+    fitted: Tensor
+    static: Tensor
+    coder_type: ClassVar[type[LatentCoder]] = LatentCoder
+
+    def __init__(self, channels: int, levels: int, classes: int, kind: EntropyModel) -> None:
+        super().__init__()
+        self.channels, self.levels, self.classes, self.kind = channels, levels, classes, kind
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("static", torch.zeros(channels, levels, dtype=torch.int32))
+        if kind == "context":
+            shapes = layers(channels, levels, classes)
+            rows = sum(shape.outputs for shape in shapes)
+            weights = sum(shape.outputs * shape.inputs for shape in shapes)
+            self.register_buffer("weights", torch.zeros(weights, dtype=torch.int8))
+            self.register_buffer("biases", torch.zeros(rows, dtype=torch.int32))
+            self.register_buffer("shifts", torch.zeros(rows, dtype=torch.int8))
+        if classes:
+            for name, values in no_prior()._asdict().items():
+                self.register_buffer(f"label_{name}", torch.from_numpy(values))
+
+    @torch.no_grad()
+    def fill(self, static: NDArray[np.int32], context: Frozen | None, prior: Prior | None) -> None:
+        """Keep what was fitted: counts (C, L), the frozen context network, the label maps' prior."""
+        parts = {"static": static}
+        parts |= {} if context is None else context._asdict()
+        parts |= {} if prior is None else {f"label_{name}": values for name, values in prior._asdict().items()}
+        for name, values in parts.items():
+            self.get_buffer(name).copy_(torch.from_numpy(values))
+        self.fitted.fill_(True)
+
+    def latent_coder(self) -> LatentCoder:
+        """The coder of the symbols; uniform until the tables are filled."""
+        if not self.fitted:
+            return self.coder_type(self.channels, self.levels)
+        static = _array(self.static).astype(np.int64)
+        if self.kind == "static":
+            return self.coder_type(self.channels, self.levels, static)
+        network = [_array(self.get_buffer(name)) for name in Frozen._fields]
+        context = ContextModel(self.channels, self.levels, self.classes, static, *network)
+        return self.coder_type(self.channels, self.levels, static, context)
+
+    def label_coder(self) -> LabelCoder | None:
+        """The coder of the label maps, where the files carry one; it adapts even before a prior is fitted."""
+        if not self.classes:
+            return None
+        return LabelCoder(self.classes, Prior(*(_array(self.get_buffer(f"label_{name}")) for name in Prior._fields)))
+
+
+class ThumbnailTables(EntropyTables):
+    """Those of a codec whose symbols are the pixels of a small picture."""
+
+    coder_type = ThumbnailCoder
+
+
+def _array(values: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = values.cpu().numpy()
+    return array
