@@ -19,22 +19,25 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from semcomp_pl import __version__
-from semcomp_pl.files.atomic import new_directory
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import new_directory
+from semcomp_pl.version import __version__
 
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
-_SHAPE = ("levels", "downsamplings", "trunk", "norm", "upsampling", "label_map")
 _PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # files of the machine that trained
 
 
 class Saved(NamedTuple):
-    """A model on disk: name of its class, its plain constructor arguments, its (averaged) weights."""
+    """A model on disk."""
 
     model: str
+    """Name of its class."""
     hyper_parameters: dict[str, Any]
+    """Its constructor arguments, plain values."""
     state: dict[str, Tensor]
+    """Its (averaged) weights: those of the plain network by its own names (`encoder.`, `generator.`, ...), and what
+    only training needs (`discriminator.`, `trained_against`, ...)."""
 
 
 def exported(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -51,17 +54,10 @@ def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.float() if v.is_floating_point() else v for k, v in exported(state).items()}
 
 
-def fingerprint(saved: Saved) -> bytes:
-    """32 bytes that name a codec: its class, what shapes it, its exported weights and tables.
-
-    Equal for a checkpoint and its export; SHA-256.
-    """
-    shape = {name: value for name, value in saved.hyper_parameters.items() if name in _SHAPE}
-    digest = hashlib.sha256(json.dumps([saved.model, sorted(shape.items())]).encode())
-    for name, value in sorted(exported(saved.state).items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().numpy().tobytes())
-    return digest.digest()
+def trained_against(saved: Saved) -> bytes | None:
+    """Fingerprint of the segmenter that a model was trained against, which may not judge it; None for most."""
+    value = saved.state.get("trained_against")
+    return None if value is None or not value.any() else bytes(value.tolist())
 
 
 def write_bundle(saved: Saved, figures: dict[str, Any], directory: Path) -> None:

@@ -7,23 +7,27 @@ from typing import Any
 
 from semcomp_pl.checkpoints.bundle import write_bundle
 from semcomp_pl.checkpoints.checkpoint import read_checkpoint
-from semcomp_pl.files.places import run_of_checkpoint
+from semcomp_pl.files.places import find_model, run_of_checkpoint
 
 
-def export(checkpoint: str, directory: str) -> Path:
-    """Write a checkpoint as a bundle, with what `semcomp test` measured of its run; returns its directory.
+def export(model: str, directory: str) -> Path:
+    """Write a trained model as a bundle, with what `semcomp test` measured of its run; returns its directory.
+
+    Args:
+        model: Checkpoint or run, or the name of a run.
+        directory: New or empty.
 
     Raises:
         SemcompError: unreadable checkpoint, or the directory holds something already.
     """
-    target = Path(directory)
+    target, checkpoint = Path(directory), find_model(model)
     write_bundle(read_checkpoint(checkpoint), _figures(checkpoint), target)
     return target
 
 
-def _figures(checkpoint: str) -> dict[str, Any]:
+def _figures(checkpoint: Path) -> dict[str, Any]:
     """What `semcomp test` measured for the run that the checkpoint belongs to, and with what."""
-    run = run_of_checkpoint(checkpoint)
+    run = run_of_checkpoint(str(checkpoint))
     file = None if run is None else run / "test" / "metrics.csv"
     if file is None or not file.is_file():
         return {}

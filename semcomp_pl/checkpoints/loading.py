@@ -1,51 +1,187 @@
-"""From a file to a model, through the list of the suite's own classes."""
+"""From a name or a path to a codec, a segmenter or a discriminator."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from weakref import WeakValueDictionary
 
+from torch import Tensor, nn
+
+from semcomp_pl.checkpoints.bundle import Saved, rounded, trained_against
+from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved
+from semcomp_pl.checkpoints.models import SEGMENTATION, check_known, codec_model, fingerprint_of
+from semcomp_pl.codecs.neural import TILE, NeuralCodec
+from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.checkpoints.bundle import Saved
-from semcomp_pl.checkpoints.checkpoint import read_saved, rebuild
-from semcomp_pl.modules.conditional import ConditionalGAN
-from semcomp_pl.modules.gan import PlainGAN
-from semcomp_pl.modules.layered import LayeredCodec
-from semcomp_pl.modules.rate_distortion import RateDistortion
-from semcomp_pl.modules.segmentation import Segmentation
-from semcomp_pl.modules.selective import SelectiveGAN
-from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
-from semcomp_pl.modules.semantic_distortion import SemanticDistortionGAN
+from semcomp_pl.files.places import find_model
+from semcomp_pl.nets.codec import CodecNet
+from semcomp_pl.nets.discriminator import Discriminator, Features
+from semcomp_pl.nets.identity import fingerprint
 
-Model = CodecModule | Segmentation
-MODELS: tuple[type[Model], ...] = (
-    RateDistortion,
-    PlainGAN,
-    SemanticDiscriminatorGAN,
-    ConditionalGAN,
-    SelectiveGAN,
-    SemanticDistortionGAN,
-    LayeredCodec,
-    Segmentation,
-)
+if TYPE_CHECKING:
+    from semcomp_pl.nets.segmenter import Segmenter
 
 
-def load(path: str | Path) -> Model:
-    """A model in evaluation mode from its checkpoint or export.
+
+class _FromNumbers(Protocol):
+    @classmethod
+    def of(cls, hyper_parameters: Mapping[str, Any]) -> Self: ...
+
+
+Built = TypeVar("Built", bound=_FromNumbers)
+_ONLY_FOR_TRAINING = ("discriminator", "auxiliary", "trained_against")
+_segmenters: "WeakValueDictionary[tuple[Path, int, int], Segmenter]" = WeakValueDictionary()
+
+
+def load(
+    model: str | Path,
+    segmenter: str | Path | None = None,
+    keep: Sequence[str] | None = None,
+    device: str = "cpu",
+    tile: int = TILE,
+    max_pixels: int = MAX_PIXELS,
+) -> NeuralCodec:
+    """The codec of a trained model: `compress` and `decompress`.
+
+    Args:
+        model: Checkpoint, export, run, or the name of one in weights/ or runs/.
+        segmenter: The same of a segmenter, which makes the label maps of models that send one.
+        keep: Names or ids of the classes whose symbols are sent, of models that choose; everything if not given.
+        device: cpu, cuda, cuda:1, ...
+        tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
+        max_pixels: Files of larger images are refused.
 
     Raises:
-        SemcompError: unreadable or damaged, a class that is not the suite's, or weights that do not fit it.
+        SemcompError: no such model, not a codec, unreadable or damaged, weights that do not fit, an unknown class to
+            keep, a segmenter of other classes, or no such device.
     """
+    path = find_model(str(model))
+    codec = codec_of(read_saved(path), path, tile, max_pixels).to(device)
+    if segmenter is not None:
+        codec.segmenter = load_segmenter(segmenter)
+    codec.keep = keep
+    return codec
+
+
+def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> NeuralCodec:
+    """The codec of a model, with the weights that its export has; arguments as for `load`.
+
+    Raises:
+        SemcompError: not a codec of the suite, or weights that do not fit it.
+    """
+    net = codec_net(saved, path)
+    rival = trained_against(saved)
+    return NeuralCodec(
+        net,
+        saved.model,
+        fingerprint_of(saved),
+        trained_against=[] if rival is None else [rival.hex()],
+        tile=tile,
+        max_pixels=max_pixels,
+    )
+
+
+def codec_net(saved: Saved, path: str | Path) -> CodecNet:
+    """The plain network of a codec, frozen, with the weights that its export has.
+
+    Raises:
+        SemcompError: not a codec of the suite, or weights that do not fit it.
+    """
+    kind = codec_model(saved.model, path)
+    net = _build(kind.net, saved, path)
+    load_strictly(net, saved.model, _for_coding(rounded(saved.state)), path)
+    return net.eval().requires_grad_(False)
+
+
+def load_segmenter(given: str | Path) -> "Segmenter":
+    """A segmenter, frozen; a file that is loaded already and has not changed is not loaded again.
+
+    Args:
+        given: As the model of `load`.
+
+    Raises:
+        SemcompError: no such file, or not a segmenter.
+    """
+    path = find_model(str(given)).resolve()
+    stamp = max((file.stat() for file in (path, *path.glob("*"))), key=lambda status: status.st_mtime_ns)
+    key = (path, stamp.st_mtime_ns, stamp.st_size)
+    known = _segmenters.get(key)
+    if known is not None:
+        return known
+    from semcomp_pl.nets.segmenter import Segmenter  # its library takes seconds to import
+
     saved = read_saved(path)
-    return rebuild(class_of(saved, path), saved, path)
+    if check_known(saved.model, path) != SEGMENTATION:
+        raise SemcompError(f"{path}: a {saved.model} found, expected a segmenter")
+    segmenter = _build(Segmenter, saved, path)
+    load_strictly(segmenter, saved.model, _for_coding(saved.state), path)
+    _segmenters[key] = segmenter.eval().requires_grad_(False)
+    return segmenter
 
 
-def class_of(saved: Saved, path: str | Path) -> type[Model]:
-    """The suite's class of this name.
+class TrainedDiscriminator(nn.Module):
+    """The discriminator of a checkpoint, to judge how real reconstructions look.
+
+    One that saw label maps in training sees the true ones here too, so it needs data with labels.
+
+    Args:
+        discriminator: The network.
+        model: Name of the model that it was trained in.
+        codec_fingerprint: Of that model.
+    """
+
+    def __init__(self, discriminator: Discriminator, model: str, codec_fingerprint: bytes) -> None:
+        super().__init__()
+        self.discriminator = discriminator.eval().requires_grad_(False)
+        self.model, self.codec_fingerprint = model, codec_fingerprint
+        self.num_classes = 0 if discriminator.condition == "none" else discriminator.num_classes
+
+    def forward(self, image: Tensor, label: Tensor | None) -> Features:
+        """Activations for images (B, 3, H, W), with label maps (B, H, W) where it was trained with any."""
+        features: Features = self.discriminator(image, label)
+        return features
+
+    def provenance(self) -> dict[str, Any]:
+        """Fingerprint of the weights and name of the model; plain values."""
+        name = fingerprint(self.model, self.discriminator.state_dict())
+        return {"fingerprint": name.hex(), "model": self.model}
+
+
+def load_discriminator(given: str | Path) -> TrainedDiscriminator:
+    """The discriminator of an adversarial model's checkpoint; exports have none.
+
+    Args:
+        given: As the model of `load`.
 
     Raises:
-        SemcompError: it has none.
+        SemcompError: no such file, not an adversarial model, or an export.
     """
-    for model in MODELS:
-        if model.__name__ == saved.model:
-            return model
-    names = ", ".join(model.__name__ for model in MODELS)
-    raise SemcompError(f"{path}: a model {saved.model!r} found, expected one of {names}; upgrade semcomp_pl")
+    path = find_model(str(given))
+    saved = read_saved(path)
+    condition = codec_model(saved.model, path).discriminator
+    weights = {name.removeprefix("discriminator."): v for name, v in saved.state.items() if "discriminator." in name}
+    if condition is None or not weights:
+        raise SemcompError(
+            f"{path}: a {saved.model} without a discriminator found, expected the checkpoint of an adversarial "
+            "model (an export has none)"
+        )
+    given = saved.hyper_parameters
+    names = [name for name in ("filters", "scales", "norm") if f"discriminator_{name}" in given]
+    numbers = {name: given[f"discriminator_{name}"] for name in names}
+    network = Discriminator(**numbers, condition=condition, num_classes=given["num_classes"])
+    load_strictly(network, f"the discriminator of {saved.model}", weights, path)
+    return TrainedDiscriminator(network, saved.model, fingerprint_of(saved))
+
+
+def _build(kind: type[Built], saved: Saved, path: str | Path) -> Built:
+    """A network from a model's hyper-parameters."""
+    try:
+        return kind.of(saved.hyper_parameters)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, SemcompError):
+            raise
+        raise SemcompError(f"{path}: {error}; it is of another version of {saved.model}") from None
+
+
+def _for_coding(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if name.partition(".")[0] not in _ONLY_FOR_TRAINING}

@@ -1,11 +1,11 @@
 """`semcomp` and `python -m semcomp_pl`: answers quickly, and imports torch only for work that needs it."""
 
 import sys
-from pathlib import Path
+from importlib import import_module
 
-from semcomp_pl import __version__
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import is_export, resolve_config
+from semcomp_pl.files.places import find_directory, is_export, resolve_config
+from semcomp_pl.version import __version__
 
 USAGE = """usage: semcomp COMMAND ...
 
@@ -32,8 +32,14 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
   semcomp --version
   --debug with any command shows where an error came from
 """
-CODING = ("compress", "decompress", "inspect")
 TRAINING = ("fit", "validate", "test", "predict")
+COMMANDS = {
+    **dict.fromkeys(TRAINING, "train"),
+    **{name: name for name in ("compress", "decompress", "inspect", "export", "compare", "demo")},
+    "report": "compare:report",
+    "fit-entropy": "fit_entropy",
+}
+"""By name, the module (and function, where it is not `main`) that runs it; imported when it is called."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -57,36 +63,14 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _run(command: str, args: list[str]) -> int | None:
-    if command in CODING:
-        from semcomp_pl.cli import coding
-
-        return int(getattr(coding, command)(args))
-    if command in TRAINING:
-        args = _run_arguments(command, args)
-        from semcomp_pl.cli.train import main as training
-
-        training([command, *args])
-    elif command == "export":
-        _export(args)
-    elif command == "demo":
-        from semcomp_pl.cli.demo import main as demo
-
-        return demo(args)
-    elif command == "compare":
-        from semcomp_pl.compare.run import main as compare
-
-        return compare(args)
-    elif command == "report":
-        from semcomp_pl.compare.run import report
-
-        report(args)
-    elif command == "fit-entropy":
-        from semcomp_pl.training.entropy import main as fit_entropy
-
-        fit_entropy([resolve_config(arg) for arg in args])
-    else:
+    if command not in COMMANDS:
         raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
-    return None
+    if command in TRAINING:
+        args = [command, *_run_arguments(command, args)]
+    module, _, function = COMMANDS[command].partition(":")
+    run = getattr(import_module(f"semcomp_pl.cli.{module}"), function or "main")
+    status: int | None = run(args)
+    return status
 
 
 def _run_arguments(command: str, args: list[str]) -> list[str]:
@@ -97,27 +81,18 @@ def _run_arguments(command: str, args: list[str]) -> list[str]:
                 f"{arg}: W&B writes a sweep's null as the text None; give a number, or leave the parameter out"
             )
     if args and not args[0].startswith("-"):
-        args = [*_directory_arguments(command, Path(args[0])), *args[1:]]
+        args = [*_directory_arguments(command, args[0]), *args[1:]]
     flags = (arg.rpartition("=") for arg in args)
     return [flag + equals + resolve_config(path) for flag, equals, path in flags]
 
 
-def _directory_arguments(command: str, directory: Path) -> list[str]:
+def _directory_arguments(command: str, given: str) -> list[str]:
+    directory = find_directory(given)
     if is_export(directory):
         from semcomp_pl.cli.train import export_arguments
 
         return export_arguments(directory)
-    if not (directory / "config.yaml").is_file():
-        raise SemcompError(f"{directory}: neither the directory of a run (config.yaml) nor an export (manifest.json)")
     parent, name = directory.resolve().parent, directory.resolve().name
     checkpoint = "last" if command == "fit" else "best"
     where = ["--runs", str(parent), "--name", name, "--ckpt_path", checkpoint]
     return ["--config", str(directory / "config.yaml"), *where]
-
-
-def _export(args: list[str]) -> None:
-    if len(args) != 2 or args[0].startswith("-"):
-        raise SemcompError(f"semcomp export takes two arguments, CKPT and DIR; {len(args)} found")
-    from semcomp_pl.checkpoints.export import export
-
-    print(f"exported {args[0]} to {export(*args)}")

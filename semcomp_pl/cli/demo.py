@@ -12,14 +12,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from semcomp_pl.files.atomic import make_output
+from semcomp_pl.checkpoints.bundle import read_bundle
+from semcomp_pl.cli.train import main as training
 from semcomp_pl.compare import run
 from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.report.page import read_summary
-from semcomp_pl.checkpoints.bundle import read_bundle
+from semcomp_pl.files.atomic import make_output
 from semcomp_pl.files.places import released, resolve_config
 from semcomp_pl.training.curves import draw_losses
-from semcomp_pl.cli.train import main as training
 
 _RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
 _CODEC = "--model.filters 48"

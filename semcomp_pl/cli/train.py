@@ -14,17 +14,18 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from semcomp_pl.files.atomic import write_file
-from semcomp_pl.training.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
-from semcomp_pl.data import ImageDataModule
-from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
-from semcomp_pl.errors import SemcompError
-from semcomp_pl.training.history import RunHistory
-from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved
-from semcomp_pl.checkpoints.loading import class_of
+from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved, with_part
+from semcomp_pl.checkpoints.models import check_known
 from semcomp_pl.cli.parser import Parser
+from semcomp_pl.data import ImageDataModule
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import write_file
 from semcomp_pl.files.places import claim_run, find_checkpoint, release_run, run_of_checkpoint, snake_case
+from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.modules.learning import ScheduledModule
+from semcomp_pl.training.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
+from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
+from semcomp_pl.training.history import RunHistory
 
 LINKED = ("num_classes", "class_names")  # the data module sets them
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
@@ -168,12 +169,12 @@ class SemcompCLI(LightningCLI):
         ]
 
 
-def _fill(model: LightningModule, checkpoint: Path) -> None:
+def _fill(model: ScheduledModule, checkpoint: Path) -> None:
     """Load an export; of a checkpoint, which Lightning loads later, say in short what does not fit."""
     saved, own = read_saved(checkpoint), type(model).__name__
     if saved.model != own:
         raise SemcompError(f"{checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
-    load_strictly(model, saved, checkpoint)
+    load_strictly(model, own, with_part(saved.state, model, model.part), checkpoint)
 
 
 def _epochs_done(checkpoint: Path) -> int:
@@ -194,7 +195,7 @@ def export_arguments(directory: Path) -> list[str]:
         SemcompError: damaged, or a class that is not the suite's.
     """
     saved = read_saved(directory)
-    model = class_of(saved, directory).__name__
+    model = check_known(saved.model, directory)
     arguments = {name: value for name, value in saved.hyper_parameters.items() if name not in LINKED}
     config = {"class_path": f"semcomp_pl.modules.{model}", "init_args": arguments}
     return ["--model", json.dumps(config), "--ckpt_path", str(directory)]

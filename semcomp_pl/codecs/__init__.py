@@ -1,12 +1,10 @@
 """Whole-image codecs behind one interface: bytes out, image back."""
 
-from semcomp_pl.codecs.avif import AVIF
-from semcomp_pl.codecs.base import Codec, bpp
-from semcomp_pl.codecs.jpeg import JPEG, OptimizedJPEG
-from semcomp_pl.codecs.jpeg2000 import JPEG2000
-from semcomp_pl.codecs.jpeg_xl import JPEGXL
-from semcomp_pl.codecs.search import Found, best_at
-from semcomp_pl.codecs.webp import LosslessWebP, WebP
+from semcomp_pl.codecs.base import Codec, CodecFacts, facts_of
+from semcomp_pl.codecs.command import CommandCodec
+from semcomp_pl.codecs.pillow import AVIF, JPEG, JPEG2000, JPEGXL, LosslessWebP, OptimizedJPEG, WebP
+from semcomp_pl.codecs.pixels import bpp
+from semcomp_pl.codecs.search import Found, Search, best_at
 
 __all__ = [
     "AVIF",
@@ -14,10 +12,14 @@ __all__ = [
     "JPEG2000",
     "JPEGXL",
     "Codec",
+    "CodecFacts",
+    "CommandCodec",
     "Found",
     "LosslessWebP",
     "OptimizedJPEG",
+    "Search",
     "WebP",
     "best_at",
     "bpp",
+    "facts_of",
 ]

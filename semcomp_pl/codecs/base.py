@@ -1,16 +1,15 @@
-"""What every codec offers, trained or not."""
+"""What every codec offers, whoever wrote it, and what it may tell of itself."""
 
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from semcomp_pl.errors import SemcompError
+Kind = Literal["model", "reference"]
 
 
 class Codec(Protocol):
     """Turns one image into the bytes of a file and back."""
-
-    name: str
 
     def compress(self, image: Tensor) -> bytes:
         """The whole file of an image: all that `decompress` needs.
@@ -32,19 +31,53 @@ class Codec(Protocol):
         ...
 
 
-def check_image(image: Tensor) -> None:
-    """Refuse what `compress` does not take.
+class CodecFacts:
+    """What a codec may tell a comparison of itself; these are the answers of one that says nothing.
 
-    Raises:
-        SemcompError: not a float image (3, H, W) of at least one pixel.
+    A codec inherits from this class and replaces what is different, or ignores it: `facts_of` reads any object.
     """
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
-        raise SemcompError(
-            f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
-            "code a batch image by image, and divide 8-bit values by 255"
-        )
+
+    kind: Kind = "model"
+    """`model` where it was trained, `reference` for a format that everybody has."""
+    label: str | None = None
+    """Display name; the class's name where there is none."""
+    point: str | None = None
+    """Operating point, such as `d4C8L5` or `q10_x2`."""
+    fingerprint: bytes = b""
+    """32 bytes that name weights and tables; empty where there are none."""
+    sends_labels: bool = False
+    """Whether files carry a label map: `compress` then takes one (H, W) as its second argument, and makes its own where
+    it is given none."""
+    num_classes: int = 0
+    """Classes K of the label map."""
+    segmenters: Collection[str] = ()
+    """Fingerprints of the segmenters that may not judge this codec: it was trained against them, or sends their maps."""
+    sends_everything: bool = True
+    """False where the symbols of some regions are left out, so that `latent_iou` has no meaning."""
+
+    def sections(self, data: bytes) -> dict[str, int]:
+        """Bytes of a file by section; empty where nothing is known of them."""
+        return {}
+
+    def latent_iou(self, image: Tensor, reconstruction: Tensor, label: Tensor | None) -> float | None:
+        """Latent IoU of two images (3, H, W), seen with label map (H, W); None where the codec has no latent."""
+        return None
+
+    def provenance(self) -> Mapping[str, Any]:
+        """What a reader needs to know to repeat it; plain JSON."""
+        return {}
 
 
-def bpp(data: bytes, image: Tensor) -> float:
-    """Bits of the whole file per pixel of the original image (..., H, W)."""
-    return 8 * len(data) / (image.shape[-2] * image.shape[-1])
+class _Silent(CodecFacts):
+    pass
+
+
+def facts_of(codec: object) -> CodecFacts:
+    """The codec itself where it inherits from `CodecFacts`, else what its attributes of those names say."""
+    if isinstance(codec, CodecFacts):
+        return codec
+    found = _Silent()
+    for name in vars(CodecFacts):
+        if not name.startswith("_") and hasattr(codec, name):
+            setattr(found, name, getattr(codec, name))
+    return found

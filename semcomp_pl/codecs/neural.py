@@ -1,48 +1,122 @@
-"""A trained model as a codec: images to the bytes of files and back."""
+"""The codec of a network: images to the bytes of files and back."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from semcomp_pl.codecs.base import check_image
+from semcomp_pl.codecs.base import CodecFacts, Kind
+from semcomp_pl.codecs.pixels import as_decoded, check_image
+from semcomp_pl.coding import container
 from semcomp_pl.coding.container import MAX_PIXELS
+from semcomp_pl.coding.content import Content, Rates
 from semcomp_pl.coding.context import neutral
-from semcomp_pl.coding.image_file import Content, ImageFile, Labels, Rates
+from semcomp_pl.coding.image_file import ImageFile
+from semcomp_pl.coding.sections import ResidualSection
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.image_mean import as_decoded
-from semcomp_pl.checkpoints.bundle import Saved, fingerprint
-from semcomp_pl.nets.labels import check_labels, one_hot
+from semcomp_pl.nets.codec import CodecNet
+from semcomp_pl.nets.labels import check_labels
 from semcomp_pl.nets.tiling import tiled
 
 if TYPE_CHECKING:
-    from semcomp_pl.modules.base import CodecModule
+    from semcomp_pl.nets.segmenter import Segmenter
 
 TILE = 2048
 
 
-class TrainedCodec:
-    """A snapshot of a model, as `semcomp_pl.codecs.Codec` wants it: with the weights that its export has.
+class NeuralCodec(CodecFacts):
+    """A network with the tables and the fingerprint that its files are coded with.
 
     Args:
-        model: On any device.
+        net: Frozen, on any device.
+        name: Of the model that it belongs to.
+        fingerprint: 32 bytes that name weights and tables.
+        trained_against: Fingerprints, in hexadecimal, of segmenters that may not judge it.
         tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
         max_pixels: Files of larger images are refused.
+
+    Attributes:
+        segmenter: Makes the label maps where none are given; none at first.
+        keep: Names or ids of the classes whose symbols are sent, where no region is given; everything at first.
     """
 
-    file_type: ClassVar[Callable[..., ImageFile]] = ImageFile
+    kind: Kind = "model"
 
-    def __init__(self, model: "CodecModule", tile: int = TILE, max_pixels: int = MAX_PIXELS) -> None:
-        self.name, self.tile, self.max_pixels = type(model).__name__, tile, max_pixels
-        self.fingerprint = fingerprint(Saved(self.name, dict(model.hparams), model.state_dict()))
-        self.model = model = model.as_exported()
-        coders = model.entropy.latent_coder(), model.entropy.label_coder()
-        present = self._present if model.selects else None
-        self.file = self.file_type(self.fingerprint, *coders, model.grid, model.full_labels, self._reduce, present)
+    def __init__(
+        self,
+        net: CodecNet,
+        name: str,
+        fingerprint: bytes,
+        trained_against: Sequence[str] = (),
+        tile: int = TILE,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.net, self.name, self.label = net, name, name
+        self.fingerprint, self.tile, self.max_pixels = fingerprint, tile, max_pixels
+        self._trained_against = trained_against
+        self._segmenter: Segmenter | None = None
+        self._keep: Sequence[str] | None = None
+        shape = net.shape
+        self.point = f"d{shape.downsamplings}C{shape.channels}L{shape.levels}"
+        self.sends_labels, self.num_classes = net.label_map is not None, shape.num_classes
+        self.file = ImageFile(fingerprint, net.sections())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.net.mean.device
+
+    def to(self, device: str | torch.device) -> Self:
+        """The same codec, its networks on another device.
+
+        Raises:
+            SemcompError: there is no such device.
+        """
+        try:
+            self.net.to(device)
+            if self._segmenter is not None:
+                self._segmenter.to(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise SemcompError(f"device {device}: {reason}; cpu works everywhere") from None
+        return self
+
+    @property
+    def segmenter(self) -> "Segmenter | None":
+        """Makes the label maps where none are given."""
+        return self._segmenter
+
+    @segmenter.setter
+    def segmenter(self, segmenter: "Segmenter | None") -> None:
+        if segmenter is not None:
+            if not self.sends_labels:
+                raise SemcompError(f"{self.name} sends no label maps; leave out the segmenter")
+            if segmenter.num_classes != self.num_classes:
+                raise SemcompError(
+                    f"a segmenter of {segmenter.num_classes} classes found, expected {self.num_classes} as the "
+                    "codec has; train both on one data set"
+                )
+            segmenter.to(self.device)
+        self._segmenter = segmenter
+
+    @property
+    def keep(self) -> Sequence[str] | None:
+        """Names or ids of the classes whose symbols are sent; None for everything."""
+        return self._keep
+
+    @keep.setter
+    def keep(self, keep: Sequence[str] | None) -> None:
+        if keep is not None:
+            self.region(torch.zeros(1, 1, 1), keep)  # raises for an unknown class
+        self._keep, self.sends_everything = keep, keep is None
+
+    @property
+    def segmenters(self) -> Collection[str]:  # type: ignore[override]
+        """Fingerprints of the segmenters that it was trained against, and of the one that makes its label maps."""
+        own = [] if self._segmenter is None else [self._segmenter.fingerprint().hex()]
+        return [*self._trained_against, *own]
 
     def compress(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> bytes:
         """As `Codec.compress`; `label` is the label map (H, W) of models that send one, `keep` the region to send.
@@ -68,7 +142,7 @@ class TrainedCodec:
         return [self.file.write(content) for content in self.contents(image, label, keep)]
 
     def decompress_batch(self, files: Sequence[bytes]) -> list[Tensor]:
-        """The images of files, each (3, H, W), those of one size through the networks together."""
+        """The images of files, each (3, H, W), those of one size through the network together."""
         contents = [self.file.read(data, self.max_pixels) for data in files]
         found: dict[int, Tensor] = {}
         for size in dict.fromkeys(content[:2] for content in contents):
@@ -85,97 +159,128 @@ class TrainedCodec:
         rates = [self.file.rates(data, content) for data, content in zip(files, contents, strict=True)]
         return torch.stack(self.decompress_batch(files)).to(image.device), rates
 
-    def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
-        """What the files of images hold: what the networks see, unless a codec has more to choose."""
-        return self.analyse(image, label, keep)
+    def sections(self, data: bytes) -> dict[str, int]:
+        """Bytes of a file's header and sections."""
+        parsed = container.parse(data)
+        parts = {section.kind.name.lower(): len(section.data) for section in parsed.sections}
+        return {"header": parsed.overhead, **parts}
+
+    def latent_iou(self, image: Tensor, reconstruction: Tensor, label: Tensor | None) -> float | None:
+        """IoU of the symbols of two images (3, H, W), mean over levels, both seen with one label map (H, W)."""
+        if not (self.sends_everything and self.net.symbols_are_code):
+            return None
+        label = None if label is None else label[None]
+        symbols, reference = self.encode_again(reconstruction[None], image[None], label)
+        levels = torch.arange(self.net.shape.levels, device=symbols.device).view(-1, 1)
+        ours, theirs = symbols.flatten() == levels, reference.flatten() == levels
+        unions = (ours | theirs).sum(1)
+        iou = (ours & theirs).sum(1).double() / unions
+        return float(iou[unions > 0].mean())
 
     def encode_again(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Symbols (B, C, h, w) of reconstructions and of their originals, both seen with the label map of these."""
-        label = self._side_label(image, label)
+        label = self.side_label(image, label)
         symbols = [[content.symbols for content in self.analyse(x, label)] for x in (reconstruction, image)]
         first, second = (torch.from_numpy(np.stack(values)).to(image.device).long() for values in symbols)
         return first, second
 
+    def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
+        """What the files of images hold: what the network sees, in the form that is sent, and where wanted a residual."""
+        found = [self.file.settle(content) for content in self.analyse(image, label, keep)]
+        residual = self._residual()
+        if residual is None or residual.quality is None:
+            return found
+        pairs = zip(found, as_decoded(image).cpu(), self.synthesise(found), strict=True)
+        return [residual.code(content, (original - decoded).numpy()) for content, original, decoded in pairs]
+
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
-        """What is transmitted of images (B, 3, H, W), given label maps (B, H, W) where the model sends one.
+        """What the network sees in images (B, 3, H, W), given label maps (B, H, W) where the model sends one.
 
-        `keep` names the regions (B, H, W), bool, whose symbols are sent by models that choose.
+        `keep` names the regions (B, H, W), bool, whose symbols are sent by models that choose; those of the classes in
+        the attribute `keep` if not given.
 
         Raises:
             SemcompError: no label maps, none of this model and these images, or regions for a model that does not
                 choose.
         """
-        if keep is not None and not self.model.selects:
-            raise SemcompError(f"{self.name} sends every symbol, but a region to keep was given; use a SelectiveGAN")
-        model = self.model
-        image = as_decoded(image).to(model.device)
+        net = self.net
+        image = as_decoded(image).to(self.device)
         height, width = image.shape[-2:]
-        with torch.autocast(model.device.type, enabled=False):
-            label = self._side_label(image, label)
-            if label is not None:
-                check_labels(label, image, model.num_classes)
-            inputs = [model.pad(image)] if label is None else [model.pad(image), model.pad(label)]
-            _, symbols = model.quantizer(self._tiled(model.analysis, inputs, height, width))
-            heatmaps = [None] * len(image) if keep is None else [*model.heatmap(keep.to(model.device)).cpu().numpy()]
-        sent: list[Labels | None] = [None] * len(image)
-        if label is not None:
-            sent = [*(label if model.full_labels else model.reduce_label(model.pad(label))).byte().cpu().numpy()]
-        pixels = [values.byte().cpu().numpy() for values in symbols]
-        for values, heatmap in zip(pixels, heatmaps, strict=True):
-            if heatmap is not None:
-                values[:, ~heatmap] = neutral(model.quantizer.levels)
-        everything = (None if heatmap is None or heatmap.all() else heatmap for heatmap in heatmaps)
-        return [Content(height, width, *parts) for parts in zip(pixels, sent, everything, strict=True)]
+        with torch.autocast(self.device.type, enabled=False):
+            label = self.side_label(image, label)
+            if keep is None and self._keep is not None and label is not None:
+                keep = self.region(label, self._keep)
+            inputs = [net.pad(image)] if label is None else [net.pad(image), net.pad(label)]
+            _, symbols = net.quantizer(self._tiled(net.analysis, inputs, height, width))
+            heatmaps = None if keep is None else net.heatmap(keep.to(self.device)).cpu().numpy()
+        sent = None if label is None else net.sent(net.pad(label) if net.label_map == "grid" else label)
+        maps = None if sent is None else sent.byte().cpu().numpy()
+        code = container.Kind.LATENT if net.symbols_are_code else container.Kind.THUMBNAIL
+        contents = []
+        for i, values in enumerate(symbols.byte().cpu().numpy()):
+            parts: dict[container.Kind, Any] = {} if maps is None else {container.Kind.LABELS: maps[i]}
+            if heatmaps is not None and not heatmaps[i].all():
+                parts[container.Kind.HEATMAP] = heatmaps[i]
+                values[:, ~heatmaps[i]] = neutral(net.shape.levels)
+            contents.append(Content(height, width, {**parts, code: values}))
+        return contents
 
-    def _side_label(self, image: Tensor, label: Tensor | None) -> Tensor | None:
-        """The label map (B, H, W) that the model sends of images, from this one or from its own segmenter."""
-        image = as_decoded(image).to(self.model.device)
-        return self.model.side_label(
-            {"image": image} if label is None else {"image": image, "label": label.to(self.model.device)}
-        )
+    def region(self, label: Tensor, *chosen: Any, **options: Any) -> Tensor:
+        """Regions (B, H, W) of label maps, as `SelectiveNet.region` chooses them.
+
+        Raises:
+            SemcompError: as there, or this model codes whole images.
+        """
+        if not self.net.chooses_regions:
+            raise SemcompError(f"{self.name} codes whole images; leave out the regions or classes to keep")
+        found: Tensor = self.net.region(label, *chosen, **options)  # type: ignore[operator]
+        return found
+
+    def side_label(self, image: Tensor, label: Tensor | None) -> Tensor | None:
+        """The label map (B, H, W) that is sent of images: this one, or the segmenter's own; none for most models.
+
+        Raises:
+            SemcompError: it is needed and there is none, or it does not fit the images or the classes.
+        """
+        if not self.sends_labels:
+            return None
+        if label is None and self._segmenter is not None:
+            return self._segmenter.predict(as_decoded(image).to(self.device))
+        if label is None:
+            raise SemcompError(f"{self.name} needs label maps; give them, or name a segmenter that makes them")
+        label = label.to(self.device).long()
+        check_labels(label, image, self.num_classes)
+        return label
 
     @torch.no_grad()
     def synthesise(self, contents: Sequence[Content]) -> list[Tensor]:
         """The images of what was transmitted, all of one size: float32 (3, H, W), multiples of 1/255, on the CPU."""
-        model = self.model
+        net = self.net
         height, width = contents[0][:2]
-        symbols = torch.from_numpy(np.stack([content.symbols for content in contents])).to(model.device)
-        inputs = [model.quantizer.dequantize(symbols.long()) * self._sent(contents)]
+        symbols = torch.from_numpy(np.stack([content.symbols for content in contents])).to(self.device)
+        inputs = [net.quantizer.dequantize(symbols.long()) * self._sent(contents)]
         maps = [content.labels for content in contents if content.labels is not None]
         if maps:
-            label = torch.from_numpy(np.stack(maps)).long().to(model.device)
-            inputs.append(model.pad(label) if model.full_labels else label)
-        with torch.autocast(model.device.type, enabled=False):
-            image = self._tiled(model.synthesis, inputs, height, width)
-        return [*as_decoded(image[..., :height, :width]).cpu()]
+            label = torch.from_numpy(np.stack(maps)).long().to(self.device)
+            inputs.append(net.pad(label) if net.label_map == "full" else label)
+        with torch.autocast(self.device.type, enabled=False):
+            images = as_decoded(self._tiled(net.synthesis, inputs, height, width)[..., :height, :width]).cpu()
+        residuals = (content.parts.get(container.Kind.RESIDUAL) for content in contents)
+        return [
+            image if residual is None else as_decoded(image + torch.from_numpy(ResidualSection.values(residual)))
+            for image, residual in zip(images, residuals, strict=True)
+        ]
 
-    def _tiled(self, network: "_Network", inputs: list[Tensor], height: int, width: int) -> Tensor:
-        model = self.model
-        return tiled(network, inputs, model.grid(height, width), self.tile >> model.downsamplings, model.reach())
+    def _residual(self) -> ResidualSection | None:
+        found = self.file.coders.get(container.Kind.RESIDUAL)
+        return found if isinstance(found, ResidualSection) else None
+
+    def _tiled(self, network: Callable[..., Tensor], inputs: list[Tensor], height: int, width: int) -> Tensor:
+        grid = self.net.grid
+        return tiled(network, inputs, grid.cells(height, width), self.tile >> grid.downsamplings, self.net.reach)
 
     def _sent(self, contents: Sequence[Content]) -> Tensor:
         """1 where symbols were sent, (B, 1, h, w)."""
         sent = [content.symbols[0] >= 0 if content.heatmap is None else content.heatmap for content in contents]
-        return torch.from_numpy(np.stack(sent))[:, None].to(self.model.device)
-
-    def _present(self, labels: Labels) -> NDArray[np.bool_]:
-        """The classes (K, h, w) that each cell of a label map holds, as it is sent."""
-        model = self.model
-        label = torch.from_numpy(labels.astype(np.int64))[None]
-        if model.full_labels:
-            shares = F.max_pool2d(one_hot(model.pad(label), model.num_classes), 1 << model.downsamplings)
-        else:
-            shares = one_hot(label, model.num_classes)
-        present: NDArray[np.bool_] = (shares[0] > 0).numpy()
-        return present
-
-    def _reduce(self, labels: Labels) -> Labels:
-        """A full-size label map (H, W) to the latent grid."""
-        label = torch.from_numpy(labels.astype(np.int64))[None]
-        cells: Labels = self.model.reduce_label(self.model.pad(label))[0].byte().numpy()
-        return cells
-
-
-if TYPE_CHECKING:
-    _Network = Callable[..., Tensor]
+        return torch.from_numpy(np.stack(sent))[:, None].to(self.device)

@@ -1,4 +1,4 @@
-"""The table that a comparison measures: one row a codec point and image, in `results.parquet`.
+"""The table that a comparison measures: one row per codec, operating point and image, in `results.parquet`.
 
 | column | type | what |
 | --- | --- | --- |
@@ -7,16 +7,17 @@
 | kind | str | `model`, `reference` or `original` |
 | target | float | bits per pixel that the point was searched for; null otherwise |
 | image | str | name, unique within the data set |
+| status | str | `ok`; `no_file` where the codec has no file at or below `target`; `failed` for any other error |
 | height, width | int | of the original |
 | bytes | int | of the whole file |
-| bytes_SECTION | int | of them in the header, latent, labels, ...; null where the codec has no such section |
+| bytes_SECTION | int | of these, bytes of the header, latent, labels, ...; null where the file has no such section |
 | bpp | float | 8 * bytes / (height * width) |
-| psnr, ms_ssim_4, lpips, ... | float | a column a per-image metric, named as in `names.py`; null where not measured |
-| confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's reading of the reconstruction |
-| confusion_self | list[int] | the same with the judge's reading of the original as the truth |
-| encode_seconds, decode_seconds | float | of the serial pass; null elsewhere |
-| peak_memory | int | bytes, of the serial pass; null elsewhere |
-| error | str | why the pair failed; null when it did not. A failed row has no bytes, bpp nor metrics |
+| psnr, ms_ssim_4, lpips, ... | float | one column per metric of single images, see `semcomp_pl.metrics`; null where not measured |
+| confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's prediction of the reconstruction |
+| confusion_agreement | list[int] | the same with the judge's prediction of the original in place of the truth |
+| encode_seconds, decode_seconds | float | measured in the serial pass; null for images that it left out |
+| peak_memory | int | bytes, measured likewise |
+| error | str | why there is no file; null exactly where `status` is `ok`. Such a row has no bytes, bpp or metrics |
 
 Every column that is neither in `FIXED` nor `bytes_SECTION` is a metric.
 """
@@ -29,10 +30,11 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from semcomp_pl.files.atomic import write_file
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import write_file
 
 Kind = Literal["model", "reference", "original"]
+Status = Literal["ok", "no_file", "failed"]
 
 FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
     "codec": pl.String,
@@ -40,12 +42,13 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
     "kind": pl.String,
     "target": pl.Float64,
     "image": pl.String,
+    "status": pl.String,
     "height": pl.Int64,
     "width": pl.Int64,
     "bytes": pl.Int64,
     "bpp": pl.Float64,
     "confusion": pl.List(pl.Int64),
-    "confusion_self": pl.List(pl.Int64),
+    "confusion_agreement": pl.List(pl.Int64),
     "encode_seconds": pl.Float64,
     "decode_seconds": pl.Float64,
     "peak_memory": pl.Int64,
@@ -53,23 +56,23 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
 }
 SECTION = "bytes_"
 PAIR = ("codec", "point", "image")
-"""Names a row."""
+"""Columns that together name a row."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """The rows and what they were made with."""
+    """The rows, and what they were measured with."""
 
     rows: pl.DataFrame
     provenance: Mapping[str, Any]
     """Plain JSON: `versions`, `seeds`, `checkpoints` (fingerprint by codec), `data` (name, split, fingerprint),
-    `judge` (fingerprint, architecture, input size), `classes` (names in order of train id), `command`; more is kept."""
+    `judge` (fingerprint, architecture, input size), `classes` (names in order of train id), `command`, and more."""
     set_metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    """Metrics that only a whole data set has (`fid`, `kid`): codec -> point -> name -> value."""
+    """Metrics that only a whole data set has (`fid`, `kid`), as codec -> point -> name -> value."""
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Rows as dictionaries to the table: columns that a row lacks are null, absent columns are added.
+    """The table of rows given as dictionaries; what a row lacks is null.
 
     Raises:
         SemcompError: as `check`.
@@ -79,7 +82,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def merge(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The rows of several tables; columns that only some have are null elsewhere.
+    """The rows of several tables; columns that only some of them have are null in the others.
 
     Raises:
         SemcompError: as `check`.
@@ -88,11 +91,11 @@ def merge(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def check(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same table, where it is as this module says.
+    """Return the same table, if it is as this module says.
 
     Raises:
-        SemcompError: a column is missing or of another type, a kind is unknown, a rate is not that of the bytes, or a
-            pair stands there twice.
+        SemcompError: a column is missing or of another type, a kind or status is unknown, a status contradicts the
+            error, a rate is not that of the bytes, or a pair occurs twice.
     """
     for name in dict.fromkeys([*FIXED, *rows.columns]):
         if rows.schema.get(name) != _type(name):
@@ -100,11 +103,20 @@ def check(rows: pl.DataFrame) -> pl.DataFrame:
                 f"column {name} of type {rows.schema.get(name)} found, expected {_type(name)}; "
                 "make the table with rows.table"
             )
-    unknown = set(rows["kind"].unique()) - set(get_args(Kind))
-    if unknown:
-        raise SemcompError(f"kinds {sorted(map(str, unknown))} found, expected one of {get_args(Kind)} in each row")
+    for name, known in (("kind", get_args(Kind)), ("status", get_args(Status))):
+        unknown = set(rows[name].unique()) - set(known)
+        if unknown:
+            raise SemcompError(f"{name} {sorted(map(str, unknown))} found, expected one of {known} in each row")
+    fine = pl.col("status") == "ok"
+    wrong = rows.filter(fine != pl.col("error").is_null())
+    if len(wrong):
+        one = wrong.row(0, named=True)
+        raise SemcompError(
+            f"status {one['status']} with error {one['error']!r} found at codec {one['codec']}, image {one['image']}, "
+            "expected an error exactly where the status is not ok; say both"
+        )
     rate = 8 * pl.col("bytes") / (pl.col("height") * pl.col("width"))
-    wrong = rows.filter(pl.col("error").is_null(), ((pl.col("bpp") - rate).abs() < 1e-9).fill_null(False).not_())
+    wrong = rows.filter(fine, ((pl.col("bpp") - rate).abs() < 1e-9).fill_null(False).not_())
     if len(wrong):
         one = wrong.row(0, named=True)
         raise SemcompError(
@@ -115,7 +127,7 @@ def check(rows: pl.DataFrame) -> pl.DataFrame:
     if pairs.is_duplicated().any():
         twice = pairs.filter(pairs.is_duplicated()).row(0)
         raise SemcompError(
-            f"two rows of codec {twice[0]}, point {twice[1]}, image {twice[2]} found, expected one a pair; "
+            f"two rows of codec {twice[0]}, point {twice[1]}, image {twice[2]} found, expected one per pair; "
             "give each point of a codec a name of its own, and merge each part once"
         )
     return rows
@@ -127,7 +139,7 @@ def section_names(rows: pl.DataFrame) -> list[str]:
 
 
 def metric_names(rows: pl.DataFrame) -> list[str]:
-    """Names of the per-image metrics, in the order of the columns."""
+    """Names of the metrics of single images, in the order of the columns."""
     return [name for name in rows.columns if name not in FIXED and not name.startswith(SECTION)]
 
 

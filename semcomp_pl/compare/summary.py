@@ -1,4 +1,4 @@
-"""All that a comparison says in numbers, from its rows, as one typed structure that is plain JSON."""
+"""Everything a comparison says in numbers, computed from its rows: one typed structure that is plain JSON."""
 
 import csv
 import io
@@ -7,18 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from semcomp_pl.files.atomic import write_file
+from pydantic import TypeAdapter, ValidationError
+
 from semcomp_pl.compare.rows import Kind
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import write_file
 
 TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)
 """Bits per pixel at which codecs are compared."""
 Standing = Literal["best", "tied", "behind"]
 """Tied: the interval of the paired difference to the best includes 0; not corrected for the number of comparisons."""
+Problem = Literal["no_ceiling", "unfinished", "incomplete", "no_file", "failed", "one_image"]
+"""No original was judged; images are still to come, of all codecs or of one point; at a point some images have no file at
+or below the target, or failed; a single image gives no intervals."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A finite value with its 95 % bootstrap interval over images; none where there is no per-image value."""
+    """A finite value with its 95 % bootstrap interval over images, if it has values of single images."""
 
     value: float
     low: float | None = None
@@ -33,22 +39,30 @@ class Point:
     point: str
     kind: Kind
     target: float | None
-    """Bits per pixel that a reference was searched for."""
+    """Bits per pixel that the point was searched for."""
     images: int
-    """Rows without an error; means are over these."""
+    """Images with a file; means are over these."""
+    no_file: int
+    """Images of which the codec has no file at or below the target."""
     failed: int
+    """Images at which the codec or a metric failed."""
     bpp: Estimate | None
-    """None where no image succeeded."""
+    """None where no image has a file."""
     sections: dict[str, float]
     """Mean bytes by section (`header`, `latent`, ...) and of the whole file (`total`)."""
     metrics: dict[str, Estimate]
-    """By name; a name that is not there was not measured. Per-image metrics as means, `miou`, `miou_self`,
-    `miou_ratio` (miou / ceiling's miou), `iou_CLASS` and `fid`, `kid` of the data set."""
+    """By name; a name that is absent was not measured. Means of the metrics of single images; `miou`, `miou_agreement`,
+    `miou_ratio` (`miou` as a share of the ceiling's), `iou_CLASS`, `fid` and `kid` of the data set."""
     encode_seconds: float | None
-    """Median an image, of the serial pass."""
+    """Median per image, in the serial pass."""
     decode_seconds: float | None
     peak_memory: int | None
-    """Largest, in bytes, of the serial pass."""
+    """Largest, in bytes, in the serial pass."""
+
+    @property
+    def lacking(self) -> int:
+        """Images without a file, for either reason."""
+        return self.no_file + self.failed
 
 
 @dataclass(frozen=True)
@@ -56,10 +70,12 @@ class Entry:
     """A codec at a target rate."""
 
     codec: str
+    status: Literal["ok", "no_point", "no_file", "failed"]
+    """Whether it has a point here, or why not: all are above the rate, or images of the nearest one lack a file."""
     point: str | None
-    """Its point with the highest mean bpp at or below the target; a reference's point searched for that target."""
-    reason: str | None
-    """Why `point` is None."""
+    """The point searched for this target, else the one with the highest mean bpp at or below it; None unless `ok`."""
+    tried: str | None
+    """The point that would stand here if all its images had files, where the status is `no_file` or `failed`."""
     standing: dict[str, Standing]
     """By metric. Metrics that rank nothing are absent; `best` and `behind` without an interval are by value."""
     to_best: dict[str, Estimate]
@@ -82,9 +98,9 @@ class AtRate:
 
     target: float
     entries: list[Entry]
-    """One a codec, in the order of `Summary.codecs`."""
+    """One per codec, in the order of `Summary.codecs`."""
     differences: list[Difference]
-    """One an unordered pair of codecs that both have a point here."""
+    """One per unordered pair of codecs that both have a point here."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +117,23 @@ class Bjontegaard:
     rate_overlap: float | None
     """Share of the rates' joint range that both curves cover, 0..1 (log scale); `quality` is integrated over it."""
     quality_overlap: float | None
-    """The same of the metric's values, over which `rate` is integrated."""
+    """The same for the metric's values, over which `rate` is integrated."""
     notes: list[str]
     """Why a value is None, and warnings such as ranges that barely overlap."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What to know before the numbers are trusted."""
+
+    problem: Problem
+    images: int = 0
+    """How many images it is about."""
+    of: int = 0
+    """Of how many."""
+    codec: str | None = None
+    """Whose, together with `point`; None where it is about the whole comparison."""
+    point: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,23 +141,24 @@ class Summary:
     """A comparison in numbers."""
 
     codecs: list[str]
-    """Models, then references, each by name; the original is not among them. Colours follow this order."""
+    """Models, then references, each sorted by name; the original is not among them. Colours follow this order."""
     images: list[str]
     classes: list[str]
     """Names in order of train id; empty without a judge."""
     metrics: list[str]
-    """Those measured, in the order to show them, without `iou_CLASS`; see `names.describe`."""
+    """Those measured, in the order to show them, without `iou_CLASS`; see `semcomp_pl.metrics.describe`."""
     points: list[Point]
     """By codec as in `codecs`, then by rate."""
     ceiling: Point | None
     """The originals themselves, `kind` original."""
     at_rates: list[AtRate]
     bjontegaard: list[Bjontegaard]
-    """Every ordered pair of codecs and every ranked metric."""
-    warnings: list[str]
+    """One per ordered pair of codecs and ranked metric."""
+    warnings: list[Caution]
     draws: int
+    """Resamplings of the bootstrap."""
     level: float
-    """Of the intervals, 0.95."""
+    """Of the intervals: 0.95."""
     seed: int
     provenance: dict[str, Any]
 
@@ -143,7 +174,7 @@ class Summary:
         raise KeyError((codec, point))
 
     def curve(self, codec: str) -> list[Point]:
-        """A codec's points by rising rate, without those where no image succeeded."""
+        """A codec's points by rising rate, without those where no image has a file."""
         return [one for one in self.points if one.codec == codec and one.bpp is not None]
 
     def to_json(self) -> dict[str, Any]:
@@ -151,7 +182,7 @@ class Summary:
         return asdict(self)
 
     def write(self, directory: Path) -> None:
-        """`summary.json` and `summary.csv`, one row a point and the ceiling, each whole or not at all.
+        """Write `summary.json` and `summary.csv`, which has one row per point; each file whole or not at all.
 
         Raises:
             SemcompError: they cannot be written.
@@ -166,9 +197,24 @@ class Summary:
         write_file(directory / "summary.csv", lambda file: file.write(lines.getvalue().encode()))
 
 
+def read_summary(path: Path) -> Summary:
+    """What `Summary.write` wrote.
+
+    Raises:
+        SemcompError: there is no such file, or it is not a summary as this version writes it.
+    """
+    try:
+        return TypeAdapter(Summary).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise SemcompError(
+            f"{path}: no summary of a comparison found ({type(error).__name__}), expected a summary.json of this "
+            "version; run semcomp report on the directory that semcomp compare wrote"
+        ) from None
+
+
 def _csv_row(point: Point) -> dict[str, str | float | None]:
     fields: dict[str, str | float | None] = {
-        name: getattr(point, name) for name in ("codec", "point", "kind", "target", "images", "failed")
+        name: getattr(point, name) for name in ("codec", "point", "kind", "target", "images", "no_file", "failed")
     }
     fields |= {name: getattr(point, name) for name in ("encode_seconds", "decode_seconds", "peak_memory")}
     fields |= {f"bytes_{name}": value for name, value in point.sections.items()}

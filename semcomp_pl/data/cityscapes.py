@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torchvision.datasets import Cityscapes as Torchvision
 
 from semcomp_pl.data.listing import check_pairs, find
-from semcomp_pl.files.images import read_index_map
 from semcomp_pl.data.source import ImageSource, Sample, Split
+from semcomp_pl.files.images import read_index_map
 
 _TABLE = [c for c in Torchvision.classes if c.id >= 0]  # licence plates, -1, are never drawn
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from semcomp_pl.data.listing import check_pairs, find, some
-from semcomp_pl.files.images import read_index_map
 from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.images import read_index_map
 from semcomp_pl.types import IGNORE
 
 # https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are one higher

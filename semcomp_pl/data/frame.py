@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semcomp_pl.files.images import read_image
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.images import read_image
 
 
 class Frame(NamedTuple):

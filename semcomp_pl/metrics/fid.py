@@ -1,15 +1,16 @@
 """Distances between two sets of images: Fréchet and kernel inception distance."""
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 
+from semcomp_pl.codecs.pixels import as_decoded, check_pair
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.image_mean import as_decoded, check_pair
+from semcomp_pl.metrics.facts import MetricFacts
 from semcomp_pl.metrics.network import WeightFile, in_float32
 
 _NAME = "weights-inception-2015-12-05-6726825d.pth"
@@ -20,15 +21,15 @@ def fid(fake: Tensor, real: Tensor) -> Tensor:
     """Fréchet distance of two sets of features: scalar float64.
 
     Args:
-        fake: of reconstructions, (N, D).
-        real: of originals, (M, D).
+        fake: features of reconstructions, (N, D).
+        real: features of originals, (M, D).
 
     Raises:
         SemcompError: fewer than two of either.
     """
     _enough("fid", min(len(fake), len(real)))
     centred = [x.double() - x.double().mean(0) for x in (fake, real)]
-    # one factor a covariance, R^T R, of at most D rows: the trace of the root of their product is a nuclear norm
+    # each covariance is R^T R with at most D rows in R: the trace of the root of their product is a nuclear norm
     one, other = (torch.linalg.qr(x, mode="r").R / (len(x) - 1) ** 0.5 for x in centred)
     shift = (fake.double().mean(0) - real.double().mean(0)).square().sum()
     root = torch.linalg.svdvals(one @ other.T).sum()
@@ -37,7 +38,9 @@ def fid(fake: Tensor, real: Tensor) -> Tensor:
 
 
 def kid(fake: Tensor, real: Tensor) -> Tensor:
-    """Kernel distance of two sets of N features (N, D), unbiased, polynomial of degree 3: scalar float64.
+    """Kernel distance of two sets of features (N, D): scalar float64.
+
+    The unbiased estimate, with a polynomial kernel of degree 3.
 
     Raises:
         SemcompError: fewer than two of either.
@@ -47,12 +50,12 @@ def kid(fake: Tensor, real: Tensor) -> Tensor:
 
 
 class InceptionFeatures(nn.Module):
-    """The 2048 features of the InceptionV3 that FID is defined by, in no checkpoint.
+    """The 2048 features of the InceptionV3 that defines FID; its weights stay out of checkpoints.
 
     Source: https://github.com/toshas/torch-fidelity
 
     Args:
-        weights: Converted from the original ones of TensorFlow.
+        weights: File of the network's weights, converted from TensorFlow's.
 
     Raises:
         SemcompError: the weights are not there or damaged, or torch-fidelity is not installed.
@@ -81,16 +84,21 @@ class InceptionFeatures(nn.Module):
 class FID(FrechetInceptionDistance):
     """Fréchet inception distance between reconstructions and originals, on 8-bit values; lower is better.
 
-    Biased: fewer images give a larger figure, and below 2048 of them it compares nothing but itself.
+    It is biased: fewer images give a larger value, so values over fewer than 2048 images compare only with values over
+    equally many.
 
     Source: Heusel et al., https://arxiv.org/abs/1706.08500.
 
     Args:
-        features: Network to (B, N) features, N its `num_features`; InceptionV3's by default.
+        features: Network from images to features (B, N), N its `num_features`; InceptionV3 by default.
 
     Raises:
-        SemcompError: as `InceptionFeatures`; of `compute`, fewer than two images.
+        SemcompError: as `InceptionFeatures`; from `compute`, fewer than two images.
     """
+
+    facts: ClassVar = {
+        "fid": MetricFacts("FID", "perception", higher_is_better=False, digits=1, extra=True, of_sets=fid),
+    }
 
     def __init__(self, features: nn.Module | None = None) -> None:
         super().__init__(features or InceptionFeatures(), normalize=True)
@@ -120,11 +128,15 @@ class KID(KernelInceptionDistance):
     Source: Bińkowski et al., https://arxiv.org/abs/1801.01401.
 
     Args:
-        features: Network to (B, N) features; InceptionV3's by default.
+        features: Network from images to features (B, N); InceptionV3 by default.
 
     Raises:
-        SemcompError: as `InceptionFeatures`; of `compute`, fewer than two images.
+        SemcompError: as `InceptionFeatures`; from `compute`, fewer than two images.
     """
+
+    facts: ClassVar = {
+        "kid": MetricFacts("KID", "perception", higher_is_better=False, digits=4, extra=True, of_sets=kid),
+    }
 
     def __init__(self, features: nn.Module | None = None) -> None:
         with warnings.catch_warnings():

@@ -1,35 +1,8 @@
-"""Means over images that do not depend on batches or processes, and the pixels that every metric judges."""
+"""Means over images that do not depend on batches or processes."""
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-
-from semcomp_pl.errors import SemcompError
-
-
-def as_decoded(image: Tensor) -> Tensor:
-    """The values that an 8-bit file would hold, still in [0, 1].
-
-    Args:
-        image: float (..., H, W) of any floating type, range [0, 1]; what lies outside is clipped.
-
-    Returns:
-        Float32 (..., H, W), multiples of 1/255.
-    """
-    return image.float().mul(255).round().clamp(0, 255).div(255)
-
-
-def check_pair(reconstruction: Tensor, image: Tensor) -> None:
-    """Refuse pairs that would broadcast into a wrong figure.
-
-    Raises:
-        SemcompError: not two tensors of one shape (B, 3, H, W).
-    """
-    if reconstruction.shape != image.shape or image.ndim != 4 or image.shape[1] != 3:
-        raise SemcompError(
-            f"reconstruction of shape {tuple(reconstruction.shape)} and image of shape {tuple(image.shape)} "
-            "found, expected one shape (B, 3, H, W) for both; crop or enlarge the reconstruction first"
-        )
 
 
 class ImageMean(Metric):

@@ -1,32 +1,30 @@
-"""What a segmenter that no codec was trained against sees in reconstructions."""
+"""What a judge, a segmenter that no codec was trained against, predicts from reconstructions."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from semcomp_pl.metrics.image_mean import as_decoded
+from semcomp_pl.codecs.pixels import as_decoded
+from semcomp_pl.metrics.facts import MetricFacts
 from semcomp_pl.metrics.miou import MeanIoU, class_iou, pixel_accuracy
 from semcomp_pl.metrics.network import in_float32
 
 
-class Segmenter(Protocol):
-    """What is asked of a judge, besides being an nn.Module."""
+class Judge(Protocol):
+    """What a segmenter must offer to judge, besides being an nn.Module."""
 
     def predict(self, image: Tensor) -> Tensor:
-        """Label map, long (B, H, W), of images (B, 3, H, W) in [0, 1].
-
-        `Segmentation` enlarges images that are smaller than those it was trained on.
-        """
+        """Label maps, long (B, H, W), of images (B, 3, H, W) in [0, 1]."""
         ...
 
 
 def class_scores(matrix: Tensor, classes: Sequence[str] = ()) -> dict[str, Tensor]:
-    """`miou`, pixel `accuracy` and `iou_NAME` of each class that occurs, from a confusion matrix (K, K).
+    """`miou`, pixel `accuracy` and `iou_CLASS` of each class that occurs, from a confusion matrix (K, K).
 
-    Classes without a name are called by their index; blanks in names become `_`. Float64 scalars in [0, 1]; empty
-    where no pixel was judged.
+    Classes without names are called by their index; blanks in names become `_`. Float64 scalars in [0, 1]; empty where
+    no pixel was judged.
     """
     if not matrix.any():
         return {}
@@ -38,41 +36,53 @@ def class_scores(matrix: Tensor, classes: Sequence[str] = ()) -> dict[str, Tenso
 
 
 class Judgement(nn.Module):
-    """IoU and accuracy of a judge's label maps, from confusion matrices of the whole data set.
+    """IoU and accuracy of a judge's predictions, from confusion matrices of the whole data set.
 
     Args:
-        judge: As `Segmenter`; put in eval mode and moved to the images' device; in no checkpoint.
-        num_classes: K.
+        judge: What `Judge` describes; it is put in eval mode, follows the images' device and stays out of
+            checkpoints.
+        num_classes: Number of classes K.
         classes: Their names, where known.
     """
+
+    facts: ClassVar = {
+        "accuracy": MetricFacts("Pixel accuracy", "semantics", higher_is_better=True, ceiling=True),
+        "accuracy_agreement": MetricFacts("Pixel agreement with the original", "semantics", higher_is_better=True),
+        "miou": MetricFacts("mIoU", "semantics", higher_is_better=True, ceiling=True),
+        "miou_agreement": MetricFacts("mIoU agreement with the original", "semantics", higher_is_better=True),
+        "miou_ratio": MetricFacts("mIoU / ceiling", "semantics", higher_is_better=True),
+        "miou_ceiling": MetricFacts("mIoU of the originals", "semantics", higher_is_better=None),
+        "iou_*": MetricFacts("IoU {}", "semantics", higher_is_better=True, ceiling=True, detail=True),
+    }
 
     def __init__(self, judge: nn.Module, num_classes: int, classes: Sequence[str] = ()) -> None:
         super().__init__()
         self._judges = (judge.eval(),)  # a tuple is not registered: no weights in the checkpoint
         self.classes = tuple(classes)
-        self.truth, self.own, self.ceiling = (MeanIoU(num_classes) for _ in range(3))
+        self.truth, self.agreement, self.ceiling = (MeanIoU(num_classes) for _ in range(3))
 
     @torch.no_grad()
     def update(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> None:
         """Count a batch of pairs (B, 3, H, W) in [0, 1], with label maps (B, H, W) where there are any."""
         with in_float32(self._judges[0], image.device) as judge:
-            seen, original = (cast(Segmenter, judge).predict(as_decoded(x)) for x in (reconstruction, image))
-        self.own.update(seen, original)
+            predicted, original = (cast(Judge, judge).predict(as_decoded(x)) for x in (reconstruction, image))
+        self.agreement.update(predicted, original)
         if label is not None:
-            self.truth.update(seen, label)
+            self.truth.update(predicted, label)
             self.ceiling.update(original, label)
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars over all images of all processes.
 
-        `miou_self` against the judge's own reading of the originals; against labels where there were any `miou`,
-        `accuracy`, `iou_NAME` of each class, `miou_ceiling`, the `miou` of the originals, and `miou_ratio` to it.
+        `miou_agreement` compares with the judge's own predictions of the originals. Where there were labels, `miou`,
+        `accuracy` and `iou_CLASS` of each class compare with them, `miou_ceiling` is the `miou` of the originals, and
+        `miou_ratio` the share of it that is left.
         """
         # three collective calls, in one order on all processes
-        truth, own, ceiling = (metric.counts() for metric in (self.truth, self.own, self.ceiling))
+        truth, agreement, ceiling = (metric.counts() for metric in (self.truth, self.agreement, self.ceiling))
         values = class_scores(truth, self.classes)
-        if own.any():
-            values["miou_self"] = class_iou(own).nanmean()
+        if agreement.any():
+            values["miou_agreement"] = class_iou(agreement).nanmean()
         if "miou" in values:
             values["miou_ceiling"] = class_iou(ceiling).nanmean()
             values["miou_ratio"] = values["miou"] / values["miou_ceiling"]
@@ -80,10 +90,10 @@ class Judgement(nn.Module):
 
     def reset(self) -> None:
         """Forget all images."""
-        for metric in (self.truth, self.own, self.ceiling):
+        for metric in (self.truth, self.agreement, self.ceiling):
             metric.reset()
 
     def provenance(self) -> dict[str, Any]:
-        """What the judge says of itself."""
+        """How the judge describes itself; empty if it does not."""
         found: dict[str, Any] = getattr(self._judges[0], "provenance", dict)()
         return found

@@ -1,20 +1,23 @@
 """Whether an encoder sees the same symbols in a reconstruction as in the original."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.facts import MetricFacts
 from semcomp_pl.metrics.miou import class_iou, tally
 
 
 def latent_confusions(symbols: Tensor, reference: Tensor, levels: int) -> Tensor:
-    """Symbols of each channel by level in the original (rows) and in the reconstruction (columns).
+    """How often each level of the original (rows) became each level of the reconstruction (columns), per channel.
 
     Args:
         symbols: long (B, C, h, w), 0..L-1: what the encoder makes of the reconstructions.
-        reference: the same of the originals.
-        levels: L.
+        reference: what it makes of the originals.
+        levels: number of levels L.
 
     Returns:
         Long (C, L, L).
@@ -39,15 +42,15 @@ def latent_confusions(symbols: Tensor, reference: Tensor, levels: int) -> Tensor
 
 
 def latent_iou(symbols: Tensor, reference: Tensor, levels: int) -> Tensor:
-    """IoU of each level over all symbols of a batch, mean over the levels that occur in either.
+    """IoU of each level over all symbols of a batch, averaged over the levels that occur in either.
 
-    It tells how stable a codec's own code is, and ranks nothing: each codec is asked by its own encoder, and one that
-    codes every image alike would have 1.
+    It tells how stable a codec's code is, and ranks nothing: each codec is measured by its own encoder, and one that
+    codes all images alike would have 1.
 
     Args:
-        symbols: as for `latent_confusions`.
-        reference: the same.
-        levels: L.
+        symbols: of the reconstructions, as for `latent_confusions`.
+        reference: of the originals.
+        levels: number of levels L.
 
     Returns:
         Scalar float64 in [0, 1].
@@ -56,12 +59,17 @@ def latent_iou(symbols: Tensor, reference: Tensor, levels: int) -> Tensor:
 
 
 class LatentIoU(Metric):
-    """`latent_iou` of all symbols of all images, and of each channel's; it ranks nothing.
+    """`latent_iou` over the symbols of all images, for all channels together and for each; it ranks nothing.
 
     Args:
-        channels: C.
-        levels: L.
+        channels: Number of channels C.
+        levels: Number of levels L.
     """
+
+    facts: ClassVar = {
+        "latent_iou": MetricFacts("Latent IoU", "semantics", higher_is_better=None),
+        "latent_iou_*": MetricFacts("Latent IoU of channel {}", "semantics", higher_is_better=None, detail=True),
+    }
 
     is_differentiable = False
     higher_is_better = None

@@ -9,12 +9,12 @@ from semcomp_pl.types import IGNORE
 
 
 def image_confusions(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each image by true class (rows) and predicted class (columns), without those labelled 255.
+    """Number of pixels of each image by true class (rows) and predicted class (columns), except those labelled 255.
 
     Args:
         prediction: long (B, H, W), 0..K-1.
         label: long (B, H, W), 0..K-1 or 255.
-        num_classes: K.
+        num_classes: number of classes K.
 
     Returns:
         Long (B, K, K).
@@ -52,7 +52,7 @@ def confusion(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
 def class_iou(confusion: Tensor) -> Tensor:
     """IoU of each class (..., K) float64 in [0, 1] from matrices (..., K, K); NaN where a class is absent.
 
-    A class is absent when it is neither labelled nor predicted on any judged pixel, as Cityscapes counts.
+    A class is absent when no judged pixel has it as its label or prediction, as in Cityscapes' evaluation.
     Source: https://github.com/mcordts/cityscapesScripts
     """
     hits = confusion.diagonal(dim1=-2, dim2=-1).double()
@@ -65,7 +65,11 @@ def pixel_accuracy(confusion: Tensor) -> Tensor:
 
 
 class MeanIoU(Metric):
-    """Mean over the present classes of the IoU over all pixels of all images."""
+    """Mean of the present classes' IoU, each over all pixels of all images.
+
+    Args:
+        num_classes: Number of classes K.
+    """
 
     is_differentiable = False
     higher_is_better = True

@@ -1,13 +1,15 @@
 """Multi-scale structural similarity, with fewer scales where an image is too small for five."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 
-from semcomp_pl.metrics.image_mean import as_decoded, check_pair
+from semcomp_pl.codecs.pixels import as_decoded, check_pair
+from semcomp_pl.metrics.facts import MetricFacts
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, finest first (Wang, Simoncelli and Bovik, 2003)."""
@@ -28,7 +30,7 @@ def scales_for(size: tuple[int, int]) -> int | None:
 
 
 def ms_ssim_key(size: tuple[int, int]) -> str | None:
-    """`ms_ssim` for the standard five scales, else `ms_ssim_N`; None where `scales_for` says None."""
+    """Column of an image of that size: `ms_ssim` for the standard five scales, else `ms_ssim_N`, or None."""
     scales = scales_for(size)
     return None if scales is None else _key(scales)
 
@@ -38,8 +40,8 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 
     Contrast and structure are averaged over each scale, luminance over the coarsest, and negative averages
     count as 0. With fewer than five scales the first of the standard exponents are divided by their sum.
-    Windows lie inside the image; R, G and B are judged apart, then averaged. Halving an odd side drops its
-    last line.
+    Windows lie inside the image; R, G and B are measured separately, then averaged. Halving an odd side drops
+    its last line.
 
     Source: https://ece.uwaterloo.ca/~z70wang/publications/msssim.pdf
 
@@ -73,11 +75,15 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 class MeanMSSSIM(Metric):
-    """Mean over images of `ms_ssim`, apart for each number of scales: averages never mix variants.
+    """Mean over images of `ms_ssim`, separately for each number of scales: averages never mix variants.
 
-    Images smaller than 11 pixels a side are left out.
+    Images with a side below 11 pixels are left out.
     """
 
+    facts: ClassVar = {
+        "ms_ssim": MetricFacts("MS-SSIM", "distortion", higher_is_better=True),
+        "ms_ssim_*": MetricFacts("MS-SSIM ({} scales)", "distortion", higher_is_better=True),
+    }
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
@@ -99,7 +105,7 @@ class MeanMSSSIM(Metric):
             self.count = self.count + here * values.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars by `ms_ssim_key`, only of the variants that were met."""
+        """Float64 scalars by `ms_ssim_key`, for the variants that occurred."""
         present = [index for index, count in enumerate(self.count.tolist()) if count]
         return {_key(index + 1): self.total[index] / self.count[index] for index in present}
 

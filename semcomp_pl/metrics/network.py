@@ -1,4 +1,4 @@
-"""Pretrained networks as metrics use them: found on disk, frozen, in float32, and in no checkpoint."""
+"""Pretrained networks as metrics use them: found on disk, frozen, in float32, and kept out of checkpoints."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from semcomp_pl.codecs.pixels import as_decoded, check_pair
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.image_mean import ImageMean, as_decoded, check_pair
+from semcomp_pl.metrics.image_mean import ImageMean
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -18,22 +19,22 @@ Network = TypeVar("Network", bound=nn.Module)
 class WeightFile(NamedTuple):
     """A file of weights in torch.hub's directory, where the library that it belongs to looks for it.
 
-    Nothing is downloaded here: a machine without a network must say so at once, and of many processes each would.
+    It is never downloaded: a machine without a network must fail at once, and each of many processes would download it.
     """
 
     name: str
     url: str
     """Where the file comes from."""
     sha256: str
-    """First digits of its checksum."""
+    """First digits of its checksum, in hexadecimal."""
     folder: str = "checkpoints"
-    """Of torch.hub's directory, `$TORCH_HOME/hub` or `~/.cache/torch/hub`."""
+    """Below torch.hub's directory, which is `$TORCH_HOME/hub` or `~/.cache/torch/hub`."""
 
     def find(self) -> Path:
-        """The file.
+        """The path of the file.
 
         Raises:
-            SemcompError: it is not there, or its checksum is another.
+            SemcompError: it is not there, or its checksum differs.
         """
         path = Path(torch.hub.get_dir()) / self.folder / self.name
         if not path.is_file():
@@ -58,17 +59,17 @@ def in_float32(network: Network, device: torch.device) -> Iterator[Network]:
 
 
 class NetworkMean(ImageMean):
-    """Mean over images of what a frozen network makes of each, on 8-bit values.
+    """Mean over images of a value that a frozen network gives each, on 8-bit values.
 
-    Subclasses load the network and write `judge`.
+    Subclasses load the network and implement `values`.
 
     Args:
-        network: Put in eval mode and moved to the images' device; in no checkpoint.
+        network: It is put in eval mode, follows the images' device and stays out of checkpoints.
         checkpoint: Name of its weights.
     """
 
     smallest: ClassVar[int] = 1
-    """Pixels a side that the network needs."""
+    """The shortest side, in pixels, that the network accepts."""
 
     def __init__(self, network: nn.Module, checkpoint: str) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class NetworkMean(ImageMean):
         self.checkpoint = checkpoint
         self._sizes: set[tuple[int, int]] = set()
 
-    def judge(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
+    def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Value of each pair of images (B, 3, H, W): float (B,)."""
         raise NotImplementedError
 
@@ -102,12 +103,12 @@ class NetworkMean(ImageMean):
             )
         self._sizes.add((height, width))
         with in_float32(self._networks[0], image.device) as network:
-            return self.judge(network, as_decoded(reconstruction), as_decoded(image))
+            return self.values(network, as_decoded(reconstruction), as_decoded(image))
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
         """Count a batch, shaped as for `per_image`."""
         self._add(self.per_image(reconstruction, image))
 
     def provenance(self) -> dict[str, Any]:
-        """Name of the weights, and the sizes of the images that this process judged since it began."""
+        """Name of the weights, and the sizes of all images that this object has measured."""
         return {"checkpoint": self.checkpoint, "resolutions": [f"{w}x{h}" for h, w in sorted(self._sizes)]}

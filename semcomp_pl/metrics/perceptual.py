@@ -1,15 +1,16 @@
 """Perceptual metrics with published weights: LPIPS, DISTS and MUSIQ.
 
-Each needs one file that no package carries; it is looked for where its library keeps it.
+Each needs one file of weights that no package contains; it is looked for where its library keeps it.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.functional.image.dists import DISTSNetwork
 from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 
+from semcomp_pl.metrics.facts import MetricFacts
 from semcomp_pl.metrics.network import NetworkMean, WeightFile
 
 ALEXNET = WeightFile(
@@ -28,12 +29,13 @@ class LPIPS(NetworkMean):
     Source: Zhang et al., https://arxiv.org/abs/1801.03924.
 
     Args:
-        weights: Of AlexNet on ImageNet; torchmetrics brings the linear layers.
+        weights: File of AlexNet's weights from ImageNet; torchmetrics contains the linear layers.
 
     Raises:
         SemcompError: the weights are not there or damaged.
     """
 
+    facts: ClassVar = {"lpips": MetricFacts("LPIPS", "perception", higher_is_better=False, extra=True)}
     higher_is_better = False
     smallest = 31
 
@@ -41,7 +43,7 @@ class LPIPS(NetworkMean):
         weights.find()  # torchvision would fetch it
         super().__init__(LearnedPerceptualImagePatchSimilarity("alex").net, weights.name)
 
-    def judge(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
+    def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Distances (B,)."""
         distances: Tensor = network(reconstruction, image, normalize=True)
         return distances.flatten()
@@ -53,39 +55,43 @@ class DISTS(NetworkMean):
     Source: Ding et al., https://arxiv.org/abs/2004.07728.
 
     Args:
-        weights: Of VGG16 on ImageNet; torchmetrics brings the others.
+        weights: File of VGG16's weights from ImageNet; torchmetrics contains the others.
 
     Raises:
         SemcompError: the weights are not there or damaged.
     """
 
+    facts: ClassVar = {"dists": MetricFacts("DISTS", "perception", higher_is_better=False, extra=True)}
     higher_is_better = False
 
     def __init__(self, weights: WeightFile = VGG16) -> None:
         weights.find()  # torchvision would fetch it
         super().__init__(DISTSNetwork(), weights.name)
 
-    def judge(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
+    def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Distances (B,)."""
         distances: Tensor = network(reconstruction, image)
         return distances.flatten()
 
 
 class MUSIQ(NetworkMean):
-    """Quality of the reconstruction alone, 0 to 100, higher is better, as people rated photographs of KonIQ-10k.
+    """Quality of the reconstruction alone, 0 to 100; higher is better. It learned from people's ratings in KonIQ-10k.
 
-    It depends on the images' resolution: `provenance` names it beside the checkpoint. pyiqa, which has the network,
-    has a non-commercial licence and is imported here only.
+    It depends on the images' resolution, which `provenance` states beside the checkpoint. The network comes from pyiqa,
+    whose licence is non-commercial: it is imported nowhere else.
 
     Source: Ke et al., https://arxiv.org/abs/2108.05997; https://github.com/chaofengc/IQA-PyTorch.
 
     Args:
-        weights: pyiqa's, trained on KonIQ-10k.
+        weights: File of pyiqa's weights, trained on KonIQ-10k.
 
     Raises:
         SemcompError: the weights are not there or damaged.
     """
 
+    facts: ClassVar = {
+        "musiq": MetricFacts("MUSIQ", "perception", higher_is_better=True, digits=2, ceiling=True, extra=True),
+    }
     higher_is_better = True
 
     def __init__(self, weights: WeightFile = MUSIQ_KONIQ) -> None:
@@ -96,7 +102,7 @@ class MUSIQ(NetworkMean):
         network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
         super().__init__(network, weights.name)
 
-    def judge(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
+    def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Ratings (B,) of the reconstructions."""
         ratings: Tensor = network(reconstruction)
         return ratings.flatten()

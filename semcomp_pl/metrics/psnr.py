@@ -1,37 +1,20 @@
 """Peak signal-to-noise ratio."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
-from semcomp_pl.metrics.image_mean import ImageMean, as_decoded, check_pair
-
-CAP = 100.0
-"""Decibels given to identical images, and the most that any image gets: one pixel-perfect image would
-otherwise make the mean infinite."""
-
-
-def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """PSNR of each image over its pixels and channels, on 8-bit values.
-
-    Args:
-        reconstruction: float (B, 3, H, W), RGB, range [0, 1].
-        image: the original, the same.
-
-    Returns:
-        Float64 (B,), decibels, at most 100.
-
-    Raises:
-        SemcompError: the shapes differ.
-    """
-    check_pair(reconstruction, image)
-    error = (as_decoded(reconstruction) - as_decoded(image)).double().square().mean(dim=(1, 2, 3))
-    return (-10 * error.log10()).clamp(max=CAP)
+from semcomp_pl.codecs.pixels import psnr
+from semcomp_pl.metrics.facts import MetricFacts
+from semcomp_pl.metrics.image_mean import ImageMean
 
 
 class MeanPSNR(ImageMean):
-    """Mean over images of `psnr`; not the PSNR of the pooled error, which the worst images dominate."""
+    """Mean over images of each image's PSNR; not the PSNR of the pooled error, which the worst images dominate."""
 
+    facts: ClassVar = {"psnr": MetricFacts("PSNR", "distortion", higher_is_better=True, digits=2, unit="dB")}
     higher_is_better = True
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
-        """Count a batch, shaped as for `psnr`."""
+        """Count a batch, shaped as for `codecs.pixels.psnr`."""
         self._add(psnr(reconstruction, image))

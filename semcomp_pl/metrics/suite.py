@@ -1,7 +1,7 @@
 """The one collection of metrics that judges every codec."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,46 +9,27 @@ from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
 
 from semcomp_pl.errors import SemcompError, SemcompWarning
+from semcomp_pl.metrics.catalogue import EXTRAS
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
-from semcomp_pl.metrics.feature_distance import FeatureDistance
-from semcomp_pl.metrics.fid import FID, KID
 from semcomp_pl.metrics.judgement import Judgement
 from semcomp_pl.metrics.latent_iou import LatentIoU
 from semcomp_pl.metrics.ms_ssim import MeanMSSSIM
-from semcomp_pl.metrics.perceptual import DISTS, LPIPS, MUSIQ
 from semcomp_pl.metrics.psnr import MeanPSNR
 from semcomp_pl.metrics.rate import MeanRate
-
-Extra = Literal["feature_distance", "lpips", "dists", "musiq", "fid", "kid"]
-"""Metrics that only those who ask for them get: they take time, and most of them weights."""
-
-_EXTRA: dict[str, Callable[[], Metric]] = {
-    "feature_distance": FeatureDistance,
-    "lpips": LPIPS,
-    "dists": DISTS,
-    "musiq": MUSIQ,
-    "fid": FID,
-    "kid": KID,
-}
-
-
-def is_detail(name: str) -> bool:
-    """Whether a metric is one of many, a class's or a channel's, that nobody wants to watch."""
-    return name.startswith(("iou_", "latent_iou_"))
 
 
 class MetricSuite(nn.Module):
     """Rate, distortion, perception and semantics of reconstructions, on the 8-bit values that a decoder writes.
 
-    Under DDP every process must have counted an image before `compute`, with the same rate keys. The metrics'
-    states follow the module's device and stay out of its `state_dict`, and so do the weights of judge and networks.
+    Under DDP every process must have counted an image before `compute`, with the same rate keys. The metrics' states
+    follow the module's device; they stay out of its `state_dict`, as do the weights of the judge and other networks.
 
     Args:
-        num_classes: K of the labels; needed with a judge.
-        judge: a segmenter, as for `Judgement`. It should not be the network that the codec was trained against.
+        num_classes: Number of classes K of the labels; needed with a judge.
+        judge: A segmenter, as for `Judgement`. It should not be the network that the codec was trained against.
         classes: Names of the classes, where known.
-        extra: Metrics beyond these. One whose weights are not there is left out, with a warning.
-        latent: Counts the symbols of codecs that have any.
+        extra: Further metrics, by name. One whose weights are missing is left out, with a warning.
+        latent: Metric of the symbols of codecs that have any.
         discriminator: A trained discriminator, as for `DiscriminatorFM`.
 
     Raises:
@@ -93,7 +74,7 @@ class MetricSuite(nn.Module):
             reconstruction: float (B, 3, H, W), RGB, range [0, 1].
             image: the original, the same.
             bpp: bits per pixel of each image (B,), or one number for all, by the key it is reported under.
-            label: long (B, H, W), 255 = ignore; judged where there is a judge.
+            label: long (B, H, W), 255 = ignore; ground truth for the judge, if there is one.
             symbols: what the codec's encoder makes of the reconstruction and of the original, each (B, C, h, w).
 
         Raises:
@@ -118,9 +99,9 @@ class MetricSuite(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars by name, over all images of all processes.
 
-        `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel), with a judge what
-        `Judgement.compute` says, where symbols were counted what `LatentIoU.compute` says, `discriminator_fm`, and the
-        extra metrics.
+        `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel), what
+        `Judgement.compute` returns if there is a judge, what `LatentIoU.compute` returns if symbols were counted,
+        `discriminator_fm`, and the extra metrics.
         """
         values = {"psnr": self.psnr.compute(), **self.ms_ssim.compute()}
         # one order on all processes: each compute is a collective call
@@ -149,19 +130,19 @@ class MetricSuite(nn.Module):
             cast(Metric, metric).reset()
 
     def provenance(self) -> dict[str, Any]:
-        """By what the figures were measured: judge, discriminator and networks, by name; plain values."""
+        """What the figures were measured with: judge, discriminator and networks, by name; plain values."""
         found = {"judge": self.judgement, "discriminator_fm": self.discriminator_fm, **self.extra}
         return {name: cast(Any, metric).provenance() for name, metric in found.items() if metric is not None}
 
 
 def _load(names: Sequence[str]) -> dict[str, Metric]:
-    """The extra metrics whose weights are there."""
+    """The extra metrics whose weights were found."""
     found = {}
     for name in names:
-        if name not in _EXTRA:
-            raise SemcompError(f"metric {name!r} found, expected some of {', '.join(_EXTRA)}")
+        if name not in EXTRAS:
+            raise SemcompError(f"metric {name!r} found, expected some of {', '.join(EXTRAS)}")
         try:
-            found[name] = _EXTRA[name]()
+            found[name] = EXTRAS[name]()
         except SemcompError as error:
             rank_zero_warn(f"{name} is left out: {error}", category=SemcompWarning)
     return found

@@ -1,7 +1,7 @@
 """The alternation between a codec and a discriminator, and nothing else: it names no loss."""
 
 from abc import ABC, abstractmethod
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -11,7 +11,8 @@ from torch.optim import Adam
 
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.nets.blocks import Norm
-from semcomp_pl.nets.discriminator import Discriminator, Features
+from semcomp_pl.nets.discriminator import Condition, Discriminator, Features
+from semcomp_pl.nets.labels import labels_of
 from semcomp_pl.types import Batch, CodecOutput
 
 
@@ -22,15 +23,18 @@ class AdversarialCodec(CodecModule, ABC):
         (x, condition), (x̂, condition) --D--> scores
 
     Each batch steps the codec on the sum of `generator_terms`, then the discriminator on `discriminator_loss`.
-    Three hooks make a model of it: those two and `condition`.
+    These two hooks make a model of it, and `condition`, which says what the discriminator sees beside the image.
 
     Args:
         discriminator_filters: Width of the discriminator's first layer (64 in the paper).
         discriminator_scales: Number of its scales (3 in the paper).
         discriminator_norm: `instance` (paper) or `channel`.
-        discriminator_learning_rate: Of the discriminator (Adam).
+        discriminator_learning_rate: Learning rate of the discriminator (Adam).
         kwargs: As for `CodecModule`.
     """
+
+    condition: ClassVar[Condition] = "none"
+    """What the discriminator sees beside the image."""
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class AdversarialCodec(CodecModule, ABC):
         self.automatic_optimization = False
         self.discriminator_learning_rate = discriminator_learning_rate
         self.discriminator = Discriminator(
-            discriminator_filters, discriminator_scales, discriminator_norm, self.condition_channels()
+            discriminator_filters, discriminator_scales, discriminator_norm, self.condition, self.num_classes
         ).to(memory_format=torch.channels_last)
 
     @abstractmethod
@@ -55,17 +59,10 @@ class AdversarialCodec(CodecModule, ABC):
     def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
         """Terms of the discriminator's loss by name; `out` carries no gradient; their sum is minimised."""
 
-    def condition(self, batch: Batch) -> Tensor | None:
-        """What the discriminator sees beside the image (B, K, H, W); None for nothing."""
-        return None
-
-    def condition_channels(self) -> int:
-        """Channels K of `condition`."""
-        return 0
-
-    def judge_realism(self, image: Tensor, batch: Batch) -> Features:
+    def discriminate(self, image: Tensor, batch: Batch) -> Features:
         """The discriminator's activations for images (B, 3, H, W) under the batch's condition."""
-        features: Features = self.discriminator(image, self.condition(batch))
+        label = None if self.condition == "none" else labels_of(batch, type(self).__name__)
+        features: Features = self.discriminator(image, label, batch.get("instance"))
         return features
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:

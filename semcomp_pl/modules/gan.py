@@ -33,14 +33,14 @@ class PlainGAN(AdversarialCodec):
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
         """Adversarial term, distortion, range and feature matching, weighted."""
         image, reconstruction = batch["image"], out.reconstruction
-        fake = self.judge_realism(reconstruction, batch)
+        fake = self.discriminate(reconstruction, batch)
         terms = {
             "adversarial": losses.least_squares_generator(fake),
             "distortion": self.distortion_weight * self.distortion(batch, out),
-            "range": losses.range_penalty(out.latent, self.quantizer.levels),
+            "range": losses.range_penalty(out.latent, self.codec.shape.levels),
         }
         if self.feature_matching_weight:
-            real = self.judge_realism(image, batch)
+            real = self.discriminate(image, batch)
             terms["feature_matching"] = self.feature_matching_weight * losses.feature_matching(fake, real)
         return terms
 
@@ -51,6 +51,6 @@ class PlainGAN(AdversarialCodec):
     def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
         """The halves on originals and on reconstructions, each halved."""
         real, fake = losses.least_squares_discriminator(
-            self.judge_realism(batch["image"], batch), self.judge_realism(out.reconstruction, batch)
+            self.discriminate(batch["image"], batch), self.discriminate(out.reconstruction, batch)
         )
         return {"discriminator_real": real / 2, "discriminator_fake": fake / 2}

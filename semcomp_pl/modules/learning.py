@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from semcomp_pl.checkpoints.checkpoint import with_part
 from semcomp_pl.errors import SemcompError
 
 Schedule = Literal["cosine", "poly", "constant"]
@@ -18,8 +19,10 @@ class ScheduledModule(LightningModule):
     """Sets every optimiser's learning rate from the fraction of training done, clips gradients, and stops at NaN.
 
     The rate is a function of (epoch, batch) alone: there is no scheduler to step, to save or to restore.
-    Subclasses set `schedule` and `gradient_clip`.
+    Subclasses set `schedule` and `gradient_clip`, and hold the plain network that they train as `part`.
     """
+
+    part: ClassVar[str]
 
     schedule: Schedule
     gradient_clip: float
@@ -49,6 +52,10 @@ class ScheduledModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write the class beside the numbers, so that a checkpoint says what it is."""
         checkpoint["model"] = type(self).__name__
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take checkpoints of before the plain network had a name of its own."""
+        checkpoint["state_dict"] = with_part(checkpoint["state_dict"], self, self.part)
 
     def log_losses(self, terms: Mapping[str, Tensor]) -> None:
         """Log scalars as `train/...`; called before they are stepped on.

@@ -21,7 +21,7 @@ class RateDistortion(CodecModule):
         """One step on the distortion."""
         out = self(batch)
         distortion = mse_distortion(out.reconstruction, batch["image"])
-        stray = range_penalty(out.latent, self.quantizer.levels)
+        stray = range_penalty(out.latent, self.codec.shape.levels)
         self.log_losses({"distortion": distortion, "range": stray})
         return distortion + stray
 

@@ -1,10 +1,6 @@
 """SemanticDiscriminatorGAN: the discriminator knows the label map (GC(D+))."""
 
-from torch import Tensor
-
 from semcomp_pl.modules.gan import PlainGAN
-from semcomp_pl.nets.labels import labels_of, one_hot
-from semcomp_pl.types import Batch
 
 
 class SemanticDiscriminatorGAN(PlainGAN):
@@ -21,10 +17,4 @@ class SemanticDiscriminatorGAN(PlainGAN):
         kwargs: As for `PlainGAN`.
     """
 
-    def condition(self, batch: Batch) -> Tensor:
-        """One-hot label map (B, K, H, W)."""
-        return one_hot(labels_of(batch, type(self).__name__), self.num_classes)
-
-    def condition_channels(self) -> int:
-        """The classes K."""
-        return self.num_classes
+    condition = "labels"

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from semcomp_pl import losses
+from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.gan import PlainGAN
 from semcomp_pl.nets.labels import labels_of
-from semcomp_pl.modules.segmentation import Segmentation
+from semcomp_pl.nets.segmenter import Segmenter
 from semcomp_pl.types import Batch, CodecOutput
 
 
@@ -26,7 +27,7 @@ class SemanticDistortionGAN(PlainGAN):
     S is needed for fitting only, and its fingerprint stays with the model: it may not judge it.
 
     Args:
-        segmenter: Checkpoint of S.
+        segmenter: S: name, run, export or checkpoint of a segmenter.
         semantic_weight: v.
         distance: t.
         kwargs: As for `PlainGAN`.
@@ -43,7 +44,7 @@ class SemanticDistortionGAN(PlainGAN):
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.segmenter_path, self.semantic_weight, self.distance = segmenter, semantic_weight, distance
-        self._segmenter: tuple[Segmentation, ...] = ()  # a tuple is not registered: no weights in the checkpoint
+        self._segmenter: tuple[Segmenter, ...] = ()  # a tuple is not registered: no weights in the checkpoint
         self.register_buffer("trained_against", torch.zeros(8, dtype=torch.uint8))
 
     def setup(self, stage: str) -> None:
@@ -58,14 +59,14 @@ class SemanticDistortionGAN(PlainGAN):
                     "SemanticDistortionGAN needs a segmenter to fit; train one with configs/model/pspnet.yaml and "
                     "pass its checkpoint as --model.segmenter"
                 )
-            segmenter = Segmentation.from_file(self.segmenter_path)
+            segmenter = load_segmenter(self.segmenter_path)
             self.trained_against.copy_(torch.tensor([*segmenter.fingerprint()]))
             self._segmenter = (segmenter,)
         super().setup(stage)
 
-    def rivals(self) -> list[bytes]:
-        """S itself."""
-        return [bytes(self.trained_against.tolist())]
+    def rival(self) -> bytes | None:
+        """S itself, once it is known."""
+        return bytes(self.trained_against.tolist()) if self.trained_against.any() else None
 
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
         """PlainGAN's terms and the semantic distance, weighted."""
@@ -82,11 +83,11 @@ class SemanticDistortionGAN(PlainGAN):
         segmenter.to(self.device)
         if self.distance == "cross_entropy":
             label = labels_of(batch, type(self).__name__)
-            return losses.semantic_cross_entropy(segmenter.read(reconstruction), label)
+            return losses.semantic_cross_entropy(segmenter.logits(reconstruction), label)
         if self.distance == "features":
             with torch.no_grad():
                 stages = segmenter.stages(batch["image"])
             return losses.semantic_feature_distance(segmenter.stages(reconstruction), stages)
         with torch.no_grad():
-            reference = segmenter.read(batch["image"])
-        return losses.semantic_divergence(segmenter.read(reconstruction), reference)
+            reference = segmenter.logits(batch["image"])
+        return losses.semantic_divergence(segmenter.logits(reconstruction), reference)

@@ -1,11 +1,16 @@
 """The discriminator D: PatchGANs at several scales of the image."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import Norm, make_norm
+from semcomp_pl.nets.labels import boundaries, one_hot
 
+Condition = Literal["none", "labels", "boundaries"]
 Features = list[list[Tensor]]
 """Per scale the activations of each layer, the last being the map of scores (B, 1, h, w)."""
 
@@ -42,18 +47,44 @@ class Discriminator(nn.Module):
         filters: Width of the first layer (64 in the paper).
         scales: Number of PatchGANs (3 in the paper).
         norm: `instance` (paper) or `channel`.
-        side_channels: Channels of the one-hot label map seen beside the image; 0 for none.
+        condition: What is seen beside the image: `none`, the one-hot `labels`, or these and their `boundaries`.
+        num_classes: Classes K of the label map.
     """
 
-    def __init__(self, filters: int = 64, scales: int = 3, norm: Norm = "instance", side_channels: int = 0) -> None:
+    def __init__(
+        self,
+        filters: int = 64,
+        scales: int = 3,
+        norm: Norm = "instance",
+        condition: Condition = "none",
+        num_classes: int = 0,
+    ) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(PatchGAN(3 + side_channels, filters, norm) for _ in range(scales))
+        self.condition, self.num_classes = condition, num_classes
+        inputs = 3 + {"none": 0, "labels": num_classes, "boundaries": num_classes + 1}[condition]
+        self.scales = nn.ModuleList(PatchGAN(inputs, filters, norm) for _ in range(scales))
 
-    def forward(self, image: Tensor, condition: Tensor | None = None) -> Features:
-        """Image (B, 3, H, W) in [0, 1], condition (B, K, H, W), to the activations of each scale."""
+    def forward(self, image: Tensor, label: Tensor | None = None, instance: Tensor | None = None) -> Features:
+        """Image (B, 3, H, W) in [0, 1] to the activations of each scale.
+
+        Args:
+            image: as above.
+            label: (B, H, W), where labels are seen.
+            instance: (B, H, W), whose boundaries are seen beside those of the labels, where there are any.
+
+        Raises:
+            SemcompError: labels are seen, and there are none.
+        """
         x = image * 2 - 1
-        if condition is not None:
-            x = torch.cat([x, condition], 1)
+        if self.condition != "none":
+            if label is None:
+                raise SemcompError(
+                    "a discriminator that sees label maps found, and data without; choose data with labels"
+                )
+            x = torch.cat([x, one_hot(label, self.num_classes)], 1)
+        if self.condition == "boundaries" and label is not None:
+            edges = boundaries(label) | boundaries(label if instance is None else instance)
+            x = torch.cat([x, edges[:, None].float()], 1)
         features = []
         for patch_gan in self.scales:
             features.append(patch_gan(x))

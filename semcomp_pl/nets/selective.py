@@ -1,19 +1,96 @@
-"""What SelectiveGAN adds around a trunk: a network for the label map, and the way of the symbols to meet it."""
+"""A codec that sends the symbols of chosen regions: a network for the label map, and the symbols' way to meet it."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semcomp_pl.coding.grid import Grid
+from semcomp_pl.coding.heatmap import HeatmapCoder
+from semcomp_pl.coding.sections import HeatmapSection, SectionCoder
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import ConvBlock, PreNormBlock
-from semcomp_pl.nets.encoder import fast_stages, paper_stages
+from semcomp_pl.nets.codec import ConditionalNet
+from semcomp_pl.nets.encoder import Encoder, fast_stages, make_encoder, paper_stages
 from semcomp_pl.nets.generator import Generator, make_generator
 from semcomp_pl.nets.trunk import TrunkShape
 
 DEPTH = 4
 """Halvings between the image and the grid that the generator starts from."""
+
+
+class SelectiveNet(ConditionalNet):
+    """x̂ = G(m Q(E(x)), F(s)): symbols are sent in a region m only, and G makes up the rest from s."""
+
+    @property
+    def chooses_regions(self) -> bool:
+        """That is what it is for."""
+        return True
+
+    @property
+    def grid(self) -> Grid:
+        """In whole cells of the generator's own grid."""
+        return replace(super().grid, multiple=1 << max(0, DEPTH - self.shape.downsamplings))
+
+    def build_encoder(self, trunk: TrunkShape) -> Encoder:
+        """E sees the image alone."""
+        return make_encoder(replace(trunk, side_channels=0))
+
+    def build_generator(self, trunk: TrunkShape) -> Generator:
+        """G with F before it."""
+        return make_selective_generator(trunk)
+
+    def analysis(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """As `CodecNet.analysis`, of the image alone."""
+        return super().analysis(image)
+
+    def sections(self) -> list[SectionCoder]:
+        """With a heatmap between label map and latent."""
+        labels = self.label_section()
+        assert labels is not None
+        _, latent = super().sections()
+        return [labels, HeatmapSection(HeatmapCoder(self.shape.num_classes), labels), latent]
+
+    def region(
+        self,
+        label: Tensor,
+        keep: Sequence[str] | None = None,
+        synthesize: Sequence[str] | None = None,
+        boxes: Sequence[tuple[int, int, int, int]] = (),
+    ) -> Tensor:
+        """Regions (B, H, W) of label maps (B, H, W) by names or ids of classes, and boxes (x, y, width, height).
+
+        Raises:
+            SemcompError: both lists of classes, an unknown class, or a box outside the image.
+        """
+        if keep is not None and synthesize is not None:
+            raise SemcompError("classes to keep and classes to synthesize found, expected one of the two lists")
+        chosen = torch.zeros_like(label, dtype=torch.bool)
+        if keep is not None:
+            chosen |= torch.isin(label, torch.tensor(self._ids(keep), device=label.device))
+        elif synthesize is not None:
+            chosen |= ~torch.isin(label, torch.tensor(self._ids(synthesize), device=label.device))
+        height, width = label.shape[-2:]
+        for x, y, across, down in boxes:
+            if min(x, y) < 0 or min(across, down) < 1 or x + across > width or y + down > height:
+                raise SemcompError(
+                    f"box {x},{y},{across},{down} found, expected x,y,width,height inside an image of {width}x{height}"
+                )
+            chosen[:, y : y + down, x : x + across] = True
+        return chosen
+
+    def _ids(self, classes: Sequence[str]) -> list[int]:
+        known = list(self.shape.class_names or [])
+        names = {name: i for i, name in enumerate(known)}
+        names |= {str(i): i for i in range(self.shape.num_classes)}
+        for name in classes:
+            if name not in names:
+                expected = ", ".join(known or [f"0..{self.shape.num_classes - 1}"])
+                raise SemcompError(f"class {name!r} found, expected some of: {expected}")
+        return [names[name] for name in classes]
 
 
 class SelectiveGenerator(Generator):

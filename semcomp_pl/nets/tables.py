@@ -1,6 +1,8 @@
-"""The integers that a model's files are coded with, kept in its checkpoint."""
+"""The integers that a codec's files are coded with, kept beside its weights."""
 
-from typing import Any, ClassVar, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -8,16 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semcomp_pl.coding.context import ContextModel, layers
-from semcomp_pl.coding.label_map import LabelCoder, Prior, no_prior
 from semcomp_pl.coding.latent import LatentCoder
 from semcomp_pl.coding.thumbnail import ThumbnailCoder
 from semcomp_pl.nets.context import Frozen
+
+if TYPE_CHECKING:
+    from semcomp_pl.coding.label_map import LabelCoder, Prior
 
 EntropyModel = Literal["context", "static"]
 
 
 class EntropyTables(nn.Module):
-    """Buffers of integers: nothing here is trained, `semcomp_pl.training.entropy` fills it.
+    """Buffers of integers: nothing here is trained, `semcomp_pl.training.entropy` fills them.
 
     Args:
         channels: C of the latent.
@@ -43,6 +47,8 @@ class EntropyTables(nn.Module):
             self.register_buffer("biases", torch.zeros(rows, dtype=torch.int32))
             self.register_buffer("shifts", torch.zeros(rows, dtype=torch.int8))
         if classes:
+            from semcomp_pl.coding.label_map import no_prior  # its compiler takes half a second to import
+
             for name, values in no_prior()._asdict().items():
                 self.register_buffer(f"label_{name}", torch.from_numpy(values))
 
@@ -71,11 +77,13 @@ class EntropyTables(nn.Module):
         """The coder of the label maps, where the files carry one; it adapts even before a prior is fitted."""
         if not self.classes:
             return None
+        from semcomp_pl.coding.label_map import LabelCoder, Prior
+
         return LabelCoder(self.classes, Prior(*(_array(self.get_buffer(f"label_{name}")) for name in Prior._fields)))
 
 
 class ThumbnailTables(EntropyTables):
-    """Those of a codec whose symbols are the pixels of a small picture."""
+    """The tables of a codec whose symbols are the pixels of a small picture."""
 
     coder_type = ThumbnailCoder
 

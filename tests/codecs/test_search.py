@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from semcomp_pl.codecs import Found, WebP, best_at, bpp
-from semcomp_pl.metrics.psnr import psnr
+from semcomp_pl.codecs import Found, Search, WebP, best_at, bpp
+from semcomp_pl.codecs.pixels import psnr
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 CAMVID = Path(os.environ.get("SEMCOMP_TEST_DATA", SHARED)) / "camvid" / "val"
@@ -50,6 +50,7 @@ def test_equals_exhaustive_search(target: float, everything: list[tuple[float, f
     assert found.psnr == max(fitting)
     assert found.bpp == bpp(found.data, scene()) <= target
     assert torch.equal(found.reconstruction, found.codec.decompress(found.data))
+    assert WebP(found.quality, found.downscale).compress(scene()) == found.data
 
 
 def test_the_target_itself_fits_and_nothing_below_the_floor(everything: list[tuple[float, float]]) -> None:
@@ -61,10 +62,10 @@ def test_the_target_itself_fits_and_nothing_below_the_floor(everything: list[tup
 
 
 class Erratic:
-    """A codec whose rate jumps up and down with quality."""
+    """A codec whose rate jumps up and down with quality, and which cannot downscale."""
 
-    def __init__(self, quality: int, downscale: float) -> None:
-        self.name = "erratic"
+    def __init__(self, quality: int, speed: int = 1) -> None:
+        assert speed == 1
         self.size = quality * 37 % 101
 
     def compress(self, image: Tensor) -> bytes:
@@ -75,10 +76,42 @@ class Erratic:
 
 
 def test_no_file_exceeds_the_target_where_the_rate_is_not_monotone() -> None:
-    image = torch.ones(3, 8, 8)
+    image, search = torch.ones(3, 8, 8), Search(Erratic)
     for size in range(101):
-        found = best_at(image, 8 * size / 64, Erratic)
-        assert found is None or len(found.data) <= size
+        found = search.at(image, 8 * size / 64)
+        assert found is None or (len(found.data) <= size and found.downscale == 1)
+
+
+def test_what_is_remembered_changes_no_result_and_codes_nothing_twice() -> None:
+    made: list[tuple[int, float, int]] = []
+
+    class Counted(WebP):
+        def compress(self, image: Tensor) -> bytes:
+            made.append((self.quality, self.downscale, id(image)))
+            return super().compress(image)
+
+    images, targets = [scene(), scene().flip(2)], (0.2, 1.0, 0.3, 0.3)
+    search = Search(Counted, DOWNSCALES, QUALITIES)
+    for image in images:
+        for target in targets:
+            found, expected = (
+                search.at(image, target),
+                best_at(image, target, WebP, downscales=DOWNSCALES, qualities=QUALITIES),
+            )
+            assert (found is None) == (expected is None)
+            if found is not None and expected is not None:
+                assert torch.equal(found.reconstruction, expected.reconstruction)
+                assert found[1:2] + found[3:] == expected[1:2] + expected[3:]
+    assert len(made) == len(set(made))
+
+
+def test_an_image_seen_before_the_last_is_searched_anew() -> None:
+    search = Search(WebP, DOWNSCALES, QUALITIES)
+    image, other = scene(), torch.zeros(3, 8, 8)
+    first, _, again = search.at(image, 0.5), search.at(other, 0.5), search.at(image, 0.5)
+    assert first is not None
+    assert again is not None
+    assert first.data == again.data
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="no CamVid: set SEMCOMP_TEST_DATA to the folder of the data sets")

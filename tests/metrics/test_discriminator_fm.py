@@ -1,7 +1,5 @@
 """Feature matching as a metric: the loss of each image, under the discriminator of a checkpoint."""
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -11,22 +9,16 @@ from semcomp_pl.metrics.discriminator_fm import discriminator_fm
 from semcomp_pl.nets.discriminator import Discriminator
 
 
-class Plain(torch.nn.Module):
+def plain() -> Discriminator:
     """A discriminator that sees images alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.net = Discriminator(4)
-
-    def forward(self, image: torch.Tensor, label: torch.Tensor | None) -> Any:
-        return self.net(image)
+    torch.manual_seed(0)
+    return Discriminator(4)
 
 
 def test_is_the_loss_of_each_image() -> None:
     torch.manual_seed(1)
     fake, real = torch.rand(2, 3, 3, 64, 96)
-    net = Plain().net
+    net = plain()
     each = [losses.feature_matching(net(a[None]), net(b[None])).item() for a, b in zip(fake, real, strict=True)]
     values = discriminator_fm(net(fake), net(real))
     assert values.tolist() == pytest.approx(each, rel=1e-5)
@@ -38,7 +30,7 @@ def test_is_the_loss_of_each_image() -> None:
 def test_counts_images_of_8_bits(size: int) -> None:
     torch.manual_seed(1)
     fake, real = torch.rand(2, 3, 3, 64, 96).mul(255).round() / 255
-    metric, net = DiscriminatorFM(Plain()), Plain().net
+    metric, net = DiscriminatorFM(plain()), plain()
     for a, b in zip(fake.split(size), real.split(size), strict=True):
         metric.update(a + 0.4 / 255, b)
     expected = losses.feature_matching(net(fake), net(real)).item()

@@ -9,8 +9,8 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn import functional
 
+from semcomp_pl.codecs.pixels import as_decoded
 from semcomp_pl.metrics import MeanMSSSIM
-from semcomp_pl.metrics.image_mean import as_decoded
 from semcomp_pl.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_key, scales_for
 
 WINDOW = torch.arange(-5.0, 6).double().div(1.5).square().div(-2).softmax(dim=0)

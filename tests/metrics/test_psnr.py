@@ -5,9 +5,9 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
+from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import MeanPSNR
-from semcomp_pl.metrics.psnr import psnr
 
 
 def test_equals_scikit_image_on_the_8_bit_values() -> None:

@@ -16,13 +16,13 @@ from typing import Any
 
 import polars as pl
 
-from semcomp_pl.files.atomic import write_file
-from semcomp_pl.compare.measure.coders import NO_FILE
-from semcomp_pl.compare.rows import FIXED, PAIR, SECTION, Results, merge, read_results, write_results
 from semcomp_pl.compare.measure.sets import compare_sets
+from semcomp_pl.compare.rows import FIXED, PAIR, SECTION, Results, merge, read_results, write_results
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import write_file
 
 _MAY_DIFFER = ("command", "seeds", "settings")
+_FINISHED = pl.col("status") != "failed"
 _TIMES = ("encode_seconds", "decode_seconds", "peak_memory")
 
 
@@ -33,6 +33,7 @@ def claim(directory: Path, provenance: Mapping[str, Any], config: str) -> None:
         SemcompError: it is something else, or the directory cannot be written.
     """
     file = directory / "comparison.json"
+    provenance = json.loads(json.dumps(provenance, default=str))  # as it is read again
     if file.is_file():
         begun = json.loads(file.read_text())
         differ = [name for name in provenance if name not in _MAY_DIFFER and begun.get(name) != provenance[name]]
@@ -58,17 +59,13 @@ def append(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def finished(directory: Path) -> set[tuple[str, str, str]]:
     """Pairs that need not be measured again: codec, point, image. Those that failed are tried again."""
-    frames = [frame.select(*PAIR, "error") for frame in _frames(directory)]
-    if not frames:
-        return set()
-    error = pl.col("error")
-    fine = pl.concat(frames).filter(error.is_null() | error.str.starts_with(NO_FILE))
-    return set(fine.select(PAIR).iter_rows())
+    frames = [frame.filter(_FINISHED).select(PAIR) for frame in _frames(directory)]
+    return {pair for frame in frames for pair in frame.iter_rows()}
 
 
 def faults(rows: pl.DataFrame) -> int:
     """Rows that failed, without those of rates that a format does not reach."""
-    return rows.filter(~pl.col("error").str.starts_with(NO_FILE)).height
+    return rows.filter(~_FINISHED).height
 
 
 def times(directory: Path) -> pl.DataFrame:
@@ -94,7 +91,7 @@ def collect(directory: Path) -> Results:
         raise SemcompError(f"{directory}: no image was measured yet; wait, or go on with semcomp compare")
     rows = pl.concat(frames, how="diagonal")
     # a pair that failed and was tried again has two rows
-    rows = rows.sort(pl.col("error").is_not_null(), maintain_order=True).unique(PAIR, keep="first")
+    rows = rows.sort(_FINISHED, descending=True, maintain_order=True).unique(PAIR, keep="first")
     # codecs are compared on the same images: those that are under way wait
     rows = rows.filter(pl.len().over("image") == len(provenance["points"]))
     if rows.is_empty():
@@ -113,11 +110,20 @@ def collect(directory: Path) -> Results:
 
 
 def _frames(directory: Path) -> Iterator[pl.DataFrame]:
-    """Of the rows, the newest file first."""
+    """Of the rows, the newest file first.
+
+    Raises:
+        SemcompError: another version wrote them.
+    """
     files = (directory / "parts").glob("rows-*.jsonl")
     for file in sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.name)):
         frame = _read(file, FIXED)
         if frame is not None:
+            if not FIXED.keys() <= {*frame.columns}:
+                raise SemcompError(
+                    f"{file}: rows of another version of semcomp_pl found; finish them with that, or choose another "
+                    "directory"
+                )
             others = [name for name in frame.columns if name not in FIXED]
             yield frame.cast({name: pl.Int64 if name.startswith(SECTION) else pl.Float64 for name in others})
 

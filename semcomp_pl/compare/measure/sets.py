@@ -3,7 +3,7 @@
 features/IMAGE/CODEC/POINT.npy   float32 (D,), of the reconstruction; the original is among the codecs
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,11 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from semcomp_pl.files.atomic import write_file
 from semcomp_pl.compare.measure.pictures import pair_path
 from semcomp_pl.compare.rows import PAIR
 from semcomp_pl.errors import SemcompWarning
-from semcomp_pl.metrics.fid import fid, kid
-
-SETS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"fid": fid, "kid": kid}
-"""By name, from the features (N, D) of reconstructions and those of their originals."""
+from semcomp_pl.files.atomic import write_file
+from semcomp_pl.metrics.catalogue import SETS
 
 
 def save_features(directory: Path, image: str, codec: str, point: str, features: Tensor) -> None:
@@ -38,7 +35,7 @@ def compare_sets(directory: Path, rows: pl.DataFrame, names: Sequence[str]) -> d
     found: dict[str, dict[str, dict[str, float]]] = {}
     if not asked:
         return found
-    fine = rows.filter(pl.col("error").is_null())
+    fine = rows.filter(status="ok")
     originals = {row[2]: row for row in fine.filter(pl.col("kind") == "original").select(*PAIR).iter_rows()}
     coded = fine.filter(pl.col("kind") != "original", pl.col("image").is_in(list(originals)))
     for (codec, point), group in coded.group_by("codec", "point", maintain_order=True):

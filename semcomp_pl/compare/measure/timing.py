@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from semcomp_pl.compare.measure.measurer import Plan
+from semcomp_pl.compare.measure.coders import Candidate
+from semcomp_pl.compare.measure.plan import Plan
 from semcomp_pl.data.datamodule import ImageDataset
 
 
-def time_coder(plan: Plan, place: int, images: Sequence[int]) -> list[dict[str, Any]]:
+def time_coder(plan: Plan, candidate: Candidate, images: Sequence[int]) -> list[dict[str, Any]]:
     """Seconds of coding and decoding by point and image, and the memory that the codec took at most.
 
     Call it in a fresh process. The first image is coded once before, so that no time is that of compiling or of
@@ -25,7 +26,7 @@ def time_coder(plan: Plan, place: int, images: Sequence[int]) -> list[dict[str, 
         fail are left out.
     """
     before = _resident("VmRSS")
-    coder, data, rows = plan.coder(place), ImageDataset(plan.store), []
+    coder, data, rows = candidate.coder(plan.device), ImageDataset(plan.store), []
     for index in [images[0], *images]:
         sample = data[index]
         image, label = sample["image"].to(plan.device), sample.get("label")
@@ -36,7 +37,7 @@ def time_coder(plan: Plan, place: int, images: Sequence[int]) -> list[dict[str, 
                 start = time.perf_counter()
                 content = encode()
                 middle = time.perf_counter()
-                coder.decode(point, content)
+                coder.decode(content)
                 end = time.perf_counter()
             except Exception:  # the row of the pair has the error
                 continue

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from semcomp_pl.files.atomic import write_file
 from semcomp_pl.compare.names import PERCEPTUAL, describe, has_ceiling
 from semcomp_pl.compare.summary import Estimate, Point, Summary
+from semcomp_pl.files.atomic import write_file
 
 # Okabe and Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color
 # Without their yellow, too faint on white, and with black kept for the ceiling.

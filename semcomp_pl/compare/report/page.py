@@ -25,14 +25,14 @@ from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
 
 from semcomp_pl import __version__
-from semcomp_pl.files.atomic import write_file
+from semcomp_pl.compare.names import PERCEPTUAL, describe, has_ceiling
 from semcomp_pl.compare.report import figures
 from semcomp_pl.compare.report.gallery import Gallery, gallery
-from semcomp_pl.compare.names import PERCEPTUAL, describe, has_ceiling
 from semcomp_pl.compare.rows import Results, metric_names, read_results
 from semcomp_pl.compare.statistics.bootstrap import hits_and_unions
 from semcomp_pl.compare.summary import Estimate, Point, Summary
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import write_file
 
 SCRIPTS = ("elements.js", "charts.js", "tables.js", "browser.js", "page.js")
 VENDOR = ("vendor/chart.js", "vendor/img-comparison-slider.js")
@@ -100,7 +100,7 @@ def read_summary(path: Path) -> Summary:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("semcomp_pl.compare", "pages"),
+        loader=jinja2.PackageLoader("semcomp_pl.compare.report", "pages"),
         autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

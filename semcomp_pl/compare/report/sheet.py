@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.measure.pictures import picture_path
+from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.rows import Results
 from semcomp_pl.compare.summary import Point, Summary
 from semcomp_pl.training.curves import Strip, draw_reconstructions

@@ -7,9 +7,9 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
-from semcomp_pl.compare.report.figures import standing_at
-from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.measure.pictures import picture_path
+from semcomp_pl.compare.names import describe
+from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.summary import Summary
 
 

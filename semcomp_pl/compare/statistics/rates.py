@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from semcomp_pl.compare.statistics.delta import negative
-from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.summary import AtRate, Difference, Entry, Estimate, Point, Standing
+from semcomp_pl.metrics import describe
 
 _SLACK = 1 + 1e-9  # a mean of rates that all equal the target may come out a rounding error above it
 
@@ -13,22 +13,25 @@ _SLACK = 1 + 1e-9  # a mean of rates that all equal the target may come out a ro
 def at_rate(
     target: float, codecs: Sequence[str], points: Sequence[Point], difference: Callable[[Point, Point], Difference]
 ) -> AtRate:
-    """The comparison at a target rate.
+    """Compare the codecs at a target rate.
 
     Args:
         target: bits per pixel.
         codecs: in the order to show them.
         points: of all codecs.
-        difference: paired difference of two points, the first minus the second.
+        difference: gives the paired difference of two points, the first minus the second.
     """
     chosen = {codec: choose(target, [one for one in points if one.codec == codec]) for codec in codecs}
-    found = {codec: point for codec, point in chosen.items() if isinstance(point, Point)}
+    found = {codec: point for codec, point in chosen.items() if point and not point.lacking}
     pairs = {(a, b): difference(found[a], found[b]) for a, b in combinations(found, 2)}
     best = _best(found)
     entries = []
     for codec, point in chosen.items():
-        if isinstance(point, str):
-            entries.append(Entry(codec, None, point, {}, {}))
+        if point is None:
+            entries.append(Entry(codec, "no_point", None, None, {}, {}))
+            continue
+        if point.lacking:
+            entries.append(Entry(codec, "failed" if point.failed else "no_file", None, point.point, {}, {}))
             continue
         gaps = {
             metric: _of_pair(pairs, codec, winner, metric)
@@ -38,26 +41,23 @@ def at_rate(
         to_best = {metric: gap for metric, gap in gaps.items() if gap is not None}
         standing: dict[str, Standing] = {metric: "best" for metric, winner in best.items() if winner == codec}
         standing |= {metric: "tied" if _may_be_zero(gap) else "behind" for metric, gap in to_best.items()}
-        entries.append(Entry(codec, point.point, None, standing, to_best))
+        entries.append(Entry(codec, "ok", point.point, None, standing, to_best))
     return AtRate(target, entries, list(pairs.values()))
 
 
-def choose(target: float, points: Sequence[Point]) -> Point | str:
-    """A codec's point at a target rate, or why it has none.
+def choose(target: float, points: Sequence[Point]) -> Point | None:
+    """A codec's point at a target rate.
 
-    The point searched for this target, else the one with the highest mean rate at or below it. A point where images
-    failed takes no part: its mean would be over the images that were easy enough.
+    The point searched for this target, else the one with the highest mean rate at or below it. A point that lacks
+    images cannot stand there, as its mean would be over the images that were easy enough: it is the answer only where
+    no other point is low enough. None where no point is.
     """
     fitting = [one for one in points if one.bpp is not None and one.bpp.value <= target * _SLACK]
-    whole = [one for one in fitting if not one.failed]
+    whole = [one for one in fitting if not one.lacking]
     if whole:
         return max(whole, key=lambda one: (one.target == target, one.bpp.value if one.bpp else 0))
-    failed = fitting or [one for one in points if one.target is not None and one.target <= target and one.failed]
-    if failed:
-        one = failed[-1]
-        lacking = f"{one.failed} of {one.images + one.failed} images"
-        return f"{lacking} failed at {one.point}" if one.target is None else f"no file for {lacking} at {one.point}"
-    return f"no point at or below {target:g} bpp"
+    partial = fitting or [one for one in points if one.target is not None and one.target <= target and one.lacking]
+    return partial[-1] if partial else None
 
 
 def _best(found: dict[str, Point]) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _best(found: dict[str, Point]) -> dict[str, str]:
 
 
 def _of_pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str, metric: str) -> Estimate | None:
-    """None where the images that both have give no value, as of a class that none of them shows."""
+    """Their paired difference; None where their common images give no value, as for a class that none of them shows."""
     if (codec, other) in pairs:
         return pairs[codec, other].metrics.get(metric)
     gap = pairs[other, codec].metrics.get(metric)

@@ -6,12 +6,12 @@ from itertools import combinations
 
 import numpy as np
 
-from semcomp_pl.compare.statistics.delta import Curve, compare, swap
 from semcomp_pl.compare.names import describe, ordered
-from semcomp_pl.compare.statistics.points import Measured, Setting, difference, measure
-from semcomp_pl.compare.statistics.rates import at_rate
 from semcomp_pl.compare.rows import Results, check
 from semcomp_pl.compare.statistics.bootstrap import LEVEL, Bootstrap
+from semcomp_pl.compare.statistics.delta import Curve, compare, swap
+from semcomp_pl.compare.statistics.points import Measured, Setting, difference, measure
+from semcomp_pl.compare.statistics.rates import at_rate
 from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Difference, Point, Summary
 from semcomp_pl.errors import SemcompError
 

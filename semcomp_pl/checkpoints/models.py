@@ -1,0 +1,73 @@
+"""The suite's own models, by the names that checkpoints and exports have for them.
+
+Nothing but these is ever built from a file: a stranger's export names nothing to import.
+"""
+
+import json
+from typing import NamedTuple
+
+from semcomp_pl.checkpoints.bundle import Saved, exported
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.nets.codec import CodecNet, ConditionalNet
+from semcomp_pl.nets.discriminator import Condition
+from semcomp_pl.nets.identity import fingerprint
+from semcomp_pl.nets.layered import LayeredNet
+from semcomp_pl.nets.selective import SelectiveNet
+
+
+class CodecModel(NamedTuple):
+    """What of a model is a plain network."""
+
+    net: type[CodecNet]
+    discriminator: Condition | None
+    """What its discriminator sees beside the image; None where it is trained without one."""
+
+
+SEGMENTATION = "Segmentation"
+"""The one model that is no codec."""
+CODECS: dict[str, CodecModel] = {
+    "RateDistortion": CodecModel(CodecNet, None),
+    "PlainGAN": CodecModel(CodecNet, "none"),
+    "SemanticDiscriminatorGAN": CodecModel(CodecNet, "labels"),
+    "ConditionalGAN": CodecModel(ConditionalNet, "labels"),
+    "SelectiveGAN": CodecModel(SelectiveNet, "boundaries"),
+    "SemanticDistortionGAN": CodecModel(CodecNet, "none"),
+    "LayeredCodec": CodecModel(LayeredNet, "labels"),
+}
+
+
+def check_known(model: str, path: object) -> str:
+    """The name of a model, where the suite has a class of this name.
+
+    Raises:
+        SemcompError: it has none.
+    """
+    if model in CODECS or model == SEGMENTATION:
+        return model
+    names = ", ".join([*CODECS, SEGMENTATION])
+    raise SemcompError(f"{path}: a model {model!r} found, expected one of {names}; upgrade semcomp_pl")
+
+
+def codec_model(model: str, path: object) -> CodecModel:
+    """The codec of a model's name.
+
+    Raises:
+        SemcompError: it is no codec, or unknown.
+    """
+    if check_known(model, path) == SEGMENTATION:
+        raise SemcompError(f"{path}: a {model} found, expected a codec; give it as judge or segmenter")
+    return CODECS[model]
+
+
+def fingerprint_of(saved: Saved) -> bytes:
+    """32 bytes that name a codec: its class, what shapes it, its exported weights and tables.
+
+    Equal for a checkpoint and its export; no network is built for it.
+
+    Raises:
+        SemcompError: no codec of the suite.
+    """
+    net = codec_model(saved.model, saved.model).net
+    shape = net.shape_type.of(saved.hyper_parameters)
+    numbers = sorted((name, getattr(shape, name)) for name in net.identity)
+    return fingerprint(json.dumps([saved.model, numbers]), exported(saved.state))

@@ -1,0 +1,90 @@
+"""Starting one model from the weights of another."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semcomp_pl.checkpoints.bundle import Saved, trained_against
+from semcomp_pl.checkpoints.checkpoint import read_saved
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import find_model
+from semcomp_pl.nets.codec import CodecNet
+
+
+def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) -> None:
+    """Fill encoder, generator and statistics of a network from another codec's file.
+
+    Where a convolution of `net` has more input channels (a label map that the other did not see), the further
+    ones start at zero, so that the model begins as the same function. Whole networks that the other lacks
+    (`generator.labels`) start as they are. Of another number of latent channels, the first are taken over: fewer
+    make a codec of a lower rate, and more begin as the same function again.
+
+    Args:
+        net: To fill.
+        model: Name of its class.
+        remembers: Fingerprint of the segmenter that it is trained against and that may not judge it; none for most.
+        path: The other's file, run, export or name.
+
+    Raises:
+        SemcompError: unreadable file, networks of other shapes, or trained against a segmenter that the model would
+            not remember.
+    """
+    saved = read_saved(find_model(path))
+    _refuse_to_forget(model, remembers, saved, path)
+    own, there = _codec_part(net.state_dict()), _codec_part(saved.state)
+    if "channels" in saved.hyper_parameters:
+        there = _with_channels(there, own, saved.hyper_parameters["channels"], net.shape.channels)
+    halves, known = ({_part(name, depth) for name in there} for depth in (1, 2))
+    new = {name for name in own if _part(name, 1) in halves and _part(name, 2) not in known}
+    lost = (own.keys() ^ there.keys()) - new
+    wrong = [f"{name}, found in one of them only" for name in sorted(lost)]
+    for name in own.keys() & there.keys():
+        value, other = own[name], there[name]
+        if _fits(other, value):
+            value.zero_()[tuple(slice(n) for n in other.shape)].copy_(other)
+        else:
+            wrong.append(f"{name} {tuple(value.shape)}, there {tuple(other.shape)}")
+    if wrong:
+        raise SemcompError(
+            f"{path} ({saved.model}) does not fit {model}: {len(wrong)} tensors differ (first: "
+            f"{wrong[0]}); train both with the same filters, blocks, downsamplings, trunk, norm and upsampling, "
+            "and with the same channels where the other sees label maps"
+        )
+
+
+def _refuse_to_forget(model: str, remembers: bytes | None, saved: Saved, path: str) -> None:
+    """What a segmenter has taught stays in the weights, so it may not judge those who start from them."""
+    rival = trained_against(saved)
+    if rival is not None and rival != remembers:
+        raise SemcompError(
+            f"{path} ({saved.model}) was trained against a segmenter that {model} would not remember "
+            "as one that may not judge it; start from a model trained without one"
+        )
+
+
+def _with_channels(there: dict[str, Tensor], own: dict[str, Tensor], found: int, wanted: int) -> dict[str, Tensor]:
+    """`there` with as many latent channels as `own`, whose values the further outputs of the encoder get."""
+    outputs = [name for name in own if _part(name, 1) == "encoder"][-2:]  # weight and bias of the bottleneck
+    inputs = next((name for name in own if name.startswith("generator.body.")), "")
+    fits = all(name in there and there[name].shape == (found, *own[name].shape[1:]) for name in outputs)
+    if found == wanted or not fits or inputs not in there or there[inputs].shape[1] != found:
+        return there
+    changed = {name: torch.cat([there[name], own[name][found:].to(there[name])])[:wanted] for name in outputs}
+    entry = F.pad(there[inputs], (0, 0, 0, 0, 0, max(0, wanted - found)))[:, :wanted]
+    return {**there, **changed, inputs: entry}
+
+
+def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in state.items() if k.partition(".")[0] in {"encoder", "generator", "mean", "std"}}
+
+
+def _part(name: str, depth: int) -> str:
+    return ".".join(name.split(".")[:depth])
+
+
+def _fits(other: Tensor, value: Tensor) -> bool:
+    """Equal shapes but for more input channels."""
+    if value.ndim != 4 or other.ndim != 4:
+        return value.shape == other.shape
+    (a, b, *c), (d, e, *f) = other.shape, value.shape
+    return a == d and b <= e and c == f

@@ -1,0 +1,114 @@
+"""What the commands that make one file of another share: options, progress, and errors that stop nothing else."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn
+
+from semcomp_pl.coding.container import MAX_PIXELS, MAX_SIDE
+from semcomp_pl.errors import FileError, SemcompError
+from semcomp_pl.files.atomic import write_file
+from semcomp_pl.files.outputs import Job
+
+if TYPE_CHECKING:
+    from semcomp_pl.codecs.neural import NeuralCodec
+
+SUFFIX = ".smc"
+
+
+class FilesParser(argparse.ArgumentParser):
+    """Says what was wrong in one sentence."""
+
+    def __init__(self, command: str, description: str) -> None:
+        super().__init__(f"semcomp {command}", description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """End with the sentence.
+
+        Raises:
+            SemcompError: always.
+        """
+        raise SemcompError(f"{message}; {self.prog} --help shows the options")
+
+    def add_codec_options(self) -> None:
+        """Add --model, --output and what both directions share."""
+        self.add_argument(
+            "--model", required=True, help="checkpoint, export, run, or the name of one in weights/ or runs/"
+        )
+        self.add_argument("--output", "-o", help="file, or directory/ (default: beside the input)")
+        self.add_argument("--force", action="store_true", help="overwrite existing files")
+        self.add_argument("--quiet", action="store_true", help="say nothing of files that went well")
+        self.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+        self.add_argument(
+            "--tile",
+            type=int,
+            default=2048,
+            help=f"longest side, in pixels, that is computed at once (up to {MAX_SIDE}, default: 2048)",
+        )
+
+
+class Progress:
+    """A bar on a terminal, a line for each file, and what went wrong without stopping the rest."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.failed, self._quiet = 0, quiet
+        console = Console(stderr=True)
+        columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Bar(TextColumn(""), *columns, console=console, transient=True)
+        self.bar.disable = not console.is_terminal or total < 2
+        self._task = self.bar.add_task("files", total=total)
+
+    def done(self, line: str) -> None:
+        """Say what became of a file."""
+        self.bar.advance(self._task)
+        if not self._quiet:
+            print(line, flush=True)
+
+    def fail(self, source: Path, error: SemcompError) -> None:
+        """Say what was wrong with a file."""
+        self.failed += 1
+        self.bar.advance(self._task)
+        text = str(error)
+        print(f"error: {text if str(source) in text else f'{source}: {text}'}", file=sys.stderr, flush=True)
+
+    def write(self, job: Job, write: Callable[[IO[bytes]], object]) -> bool:
+        """Write a job's file; whether that went well."""
+        try:
+            write_file(job.target, write)
+        except SemcompError as error:
+            self.fail(job.source, error)
+            return False
+        return True
+
+
+def load_codec(options: argparse.Namespace) -> "NeuralCodec":
+    """The codec that the options name."""
+    from semcomp_pl.files.places import find_model
+
+    path = find_model(options.model)  # before torch is imported, so that a misspelt name is told at once
+    from semcomp_pl.checkpoints.loading import load
+
+    pixels = getattr(options, "max_pixels", MAX_PIXELS)
+    return load(path, device=options.device, tile=options.tile, max_pixels=pixels)
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path}: cannot read it ({error.strerror}); check the path") from None
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file in a directory is an input of decompress and inspect."""
+    return path.suffix == SUFFIX

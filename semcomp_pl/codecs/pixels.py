@@ -1,0 +1,76 @@
+"""Pixels as every codec and metric sees them: 8-bit values held as floats, and the checks of their shapes."""
+
+import torch
+from torch import Tensor
+
+from semcomp_pl.errors import SemcompError
+
+CAP = 100.0
+"""Decibels given to identical images, and the most that any image gets: one pixel-perfect image would otherwise make
+the mean infinite."""
+
+
+def as_decoded(image: Tensor) -> Tensor:
+    """The values that an 8-bit file would hold, still in [0, 1].
+
+    Args:
+        image: float (..., H, W) of any floating type, range [0, 1]; what lies outside is clipped.
+
+    Returns:
+        Float32 (..., H, W), multiples of 1/255.
+    """
+    return image.float().mul(255).round().clamp(0, 255).div(255)
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """Uint8 (..., H, W) of an image in [0, 1], rounded."""
+    return image.float().mul(255).round().clamp(0, 255).to(torch.uint8)
+
+
+def check_image(image: Tensor) -> None:
+    """Refuse what no codec can compress.
+
+    Raises:
+        SemcompError: not a float image (3, H, W) of at least one pixel.
+    """
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+        raise SemcompError(
+            f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
+            "code a batch image by image, and divide 8-bit values by 255"
+        )
+
+
+def check_pair(reconstruction: Tensor, image: Tensor) -> None:
+    """Refuse pairs that would broadcast into a wrong figure.
+
+    Raises:
+        SemcompError: not two tensors of one shape (B, 3, H, W).
+    """
+    if reconstruction.shape != image.shape or image.ndim != 4 or image.shape[1] != 3:
+        raise SemcompError(
+            f"reconstruction of shape {tuple(reconstruction.shape)} and image of shape {tuple(image.shape)} "
+            "found, expected one shape (B, 3, H, W) for both; crop or enlarge the reconstruction first"
+        )
+
+
+def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """PSNR of each image over its pixels and channels, on 8-bit values.
+
+    Args:
+        reconstruction: float (B, 3, H, W), RGB, range [0, 1].
+        image: the original, the same.
+
+    Returns:
+        Float64 (B,), decibels, at most 100.
+
+    Raises:
+        SemcompError: the shapes differ.
+    """
+    check_pair(reconstruction, image)
+    error = (as_decoded(reconstruction) - as_decoded(image)).double().square().mean(dim=(1, 2, 3))
+    return (-10 * error.log10()).clamp(max=CAP)
+
+
+def bpp(data: bytes, image: Tensor) -> float:
+    """Bits of the whole file per pixel of the original image (..., H, W)."""
+    return 8 * len(data) / (image.shape[-2] * image.shape[-1])

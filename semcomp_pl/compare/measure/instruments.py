@@ -1,0 +1,109 @@
+"""What reconstructions are measured with: the judge, a discriminator and the metrics that need networks."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
+
+from semcomp_pl.checkpoints.loading import load_discriminator, load_segmenter
+from semcomp_pl.codecs.pixels import as_decoded, psnr
+from semcomp_pl.compare.config import Metric
+from semcomp_pl.errors import SemcompError, SemcompWarning
+from semcomp_pl.metrics.catalogue import EXTRAS, SETS
+from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
+from semcomp_pl.metrics.fid import InceptionFeatures
+from semcomp_pl.metrics.miou import image_confusions, pixel_accuracy
+from semcomp_pl.metrics.ms_ssim import ms_ssim, ms_ssim_key
+from semcomp_pl.metrics.network import NetworkMean, in_float32
+from semcomp_pl.metrics.suite import MetricSuite
+
+
+class Instruments:
+    """Networks that measure, loaded once a process.
+
+    Args:
+        judge: Segmenter that labels originals and reconstructions.
+        realism_judge: Checkpoint whose discriminator measures.
+        metrics: Further metrics. One whose weights are missing is left out, with a warning.
+        device: Of the judge; the other networks follow the images.
+
+    Attributes:
+        metrics: Those whose weights are there.
+
+    Raises:
+        SemcompError: no such segmenter or discriminator.
+    """
+
+    def __init__(self, judge: str | None, realism_judge: str | None, metrics: Sequence[Metric], device: str) -> None:
+        self.judge = None if judge is None else load_segmenter(judge).to(device)
+        self.discriminator = None if realism_judge is None else load_discriminator(realism_judge)
+        self.realism = None if self.discriminator is None else DiscriminatorFM(self.discriminator)
+        self._suite = MetricSuite(extra=[name for name in metrics if name in EXTRAS and name not in SETS])
+        self._inception = _inception([name for name in metrics if name in SETS])
+        self.metrics = [
+            name
+            for name in metrics
+            if name in self._suite.extra or (self._inception is not None if name in SETS else name not in EXTRAS)
+        ]
+
+    def provenance(self) -> dict[str, Any]:
+        """By what each metric is measured, by name; plain values."""
+        known = self._suite.provenance()
+        if self._inception is not None:
+            known |= {name: {"checkpoint": self._inception.checkpoint} for name in SETS}
+        judges = {} if self.realism is None else {"discriminator_fm": self.realism.provenance()}
+        return {name: known.get(name) for name in self.metrics} | judges
+
+    def quality(self, reconstruction: Tensor, image: Tensor, label: Tensor | None) -> dict[str, float]:
+        """Metrics of a pair of images (3, H, W), whose true label map (H, W) some need."""
+        pair = reconstruction[None], image[None]
+        found = {"psnr": psnr(*pair).item()}
+        if key := ms_ssim_key((image.shape[-2], image.shape[-1])):
+            found[key] = ms_ssim(*pair).item()
+        for name, metric in self._suite.extra.items():
+            found[name] = cast(NetworkMean, metric).per_image(*pair).item()
+        if self.realism is not None:
+            labels = None if label is None else label[None]
+            found["discriminator_fm"] = self.realism.per_image(*pair, labels).item()
+        return found
+
+    def predict(self, image: Tensor) -> Tensor | None:
+        """The judge's label map (H, W) of an image (3, H, W)."""
+        return None if self.judge is None else self.judge.predict(as_decoded(image)[None])[0]
+
+    def semantics(self, predicted: Tensor | None, label: Tensor | None, original: Tensor | None) -> dict[str, Any]:
+        """Counts and accuracy of the judge's label map (H, W) of a reconstruction.
+
+        Args:
+            predicted: That map.
+            label: The true one, to which the metrics without a suffix compare it.
+            original: The judge's own of the original, whose metrics are called agreement.
+        """
+        found: dict[str, Any] = {}
+        for suffix, truth in {"": label, "_agreement": original}.items():
+            if self.judge is not None and predicted is not None and truth is not None:
+                counts = image_confusions(predicted[None], truth[None], self.judge.num_classes)[0]
+                found[f"confusion{suffix}"] = counts.flatten().tolist()
+                if counts.any():
+                    found[f"accuracy{suffix}"] = pixel_accuracy(counts).item()
+        return found
+
+    def features(self, reconstruction: Tensor) -> Tensor | None:
+        """What metrics of whole sets need of an image (3, H, W): (D,), where there are any."""
+        if self._inception is None:
+            return None
+        with in_float32(self._inception, reconstruction.device) as network:
+            features: Tensor = network(reconstruction[None])[0]
+        return features
+
+
+def _inception(metrics: Sequence[str]) -> InceptionFeatures | None:
+    if not metrics:
+        return None
+    try:
+        return InceptionFeatures()
+    except SemcompError as error:
+        for name in metrics:
+            rank_zero_warn(f"{name} is left out: {error}", category=SemcompWarning)
+        return None

@@ -1,0 +1,170 @@
+"""What is measured, settled before the first row, in a form that goes to other processes."""
+
+import platform
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from semcomp_pl.codecs.base import Codec
+from semcomp_pl.compare.config import Metric, Settings
+from semcomp_pl.compare.measure.coders import ORIGINAL, Candidate, Coder, original
+from semcomp_pl.compare.measure.instruments import Instruments
+from semcomp_pl.compare.measure.ranks import Share
+from semcomp_pl.compare.measure.settle import Contestant, settle
+from semcomp_pl.data import ImageDataModule
+from semcomp_pl.data.cache import Store
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.version import __version__
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of a comparison."""
+
+    directory: Path
+    """Of the results."""
+    store: Store
+    names: Sequence[str]
+    """Images compared, the first of the store."""
+    pictured: Set[str]
+    """Images whose reconstructions are kept."""
+    candidates: Sequence[Candidate]
+    judge: str | None
+    realism_judge: str | None
+    metrics: Sequence[Metric]
+    device: str
+
+    def points(self) -> list[tuple[str, str]]:
+        """Codecs and points of all rows, in order."""
+        return [ORIGINAL, *(pair for one in self.candidates for pair in one.pairs)]
+
+    def load(self) -> "Loaded":
+        """What a process measures with, made now."""
+        instruments = Instruments(self.judge, self.realism_judge, self.metrics, self.device)
+        return Loaded(instruments, [None] * len(self.candidates))
+
+    def coders(self, senders: Sequence[Codec | None]) -> list[Coder]:
+        """The original's coder and those of all candidates, which use the senders that are there already."""
+        pairs = zip(self.candidates, senders, strict=True)
+        return [original(), *(one.coder(self.device, sender) for one, sender in pairs)]
+
+
+class Loaded(NamedTuple):
+    """What a process has made already, so that nothing is made twice."""
+
+    instruments: Instruments
+    senders: Sequence[Codec | None]
+    """By candidate."""
+
+
+class Prepared(NamedTuple):
+    """A comparison before its first row."""
+
+    plan: Plan
+    provenance: dict[str, Any]
+    """Plain JSON: what is compared, by what."""
+    loaded: Loaded | None
+    """For this process, where it measures itself."""
+
+
+def prepare(settings: Settings, data: ImageDataModule, share: Share, command: str = "") -> Prepared:
+    """What is to be measured, checked, and by what.
+
+    Raises:
+        SemcompError: unusable codecs, a judge that may not judge them, or one of other classes.
+    """
+    store = data.store(settings.split)
+    names = store.names[: settings.images]
+    device = f"{settings.device}:{share.local}" if settings.device == "cuda" and share.world > 1 else settings.device
+    instruments = Instruments(settings.judge, settings.realism_judge, settings.metrics, device)
+    judge = instruments.judge
+    if judge is not None and data.num_classes not in {0, judge.num_classes}:
+        raise SemcompError(
+            f"{settings.judge}: a judge of {judge.num_classes} classes found, the data have {data.num_classes}; "
+            "choose one that was trained on such data"
+        )
+    contestants = settle(settings, instruments, data.num_classes, device)
+    plan = Plan(
+        directory=Path(settings.output),
+        store=store,
+        names=names,
+        pictured=frozenset(names[i] for i in spread(len(names), settings.pictures)),
+        candidates=[one.candidate for one in contestants],
+        judge=settings.judge,
+        realism_judge=settings.realism_judge,
+        metrics=instruments.metrics,
+        device=device,
+    )
+    known = [] if judge is None else list(judge.class_names or map(str, range(judge.num_classes)))
+    provenance = {
+        "codecs": [codec for codec, _ in plan.points()],
+        "points": [f"{codec}, {point}" for codec, point in plan.points()],
+        "definitions": {one.title: _definition(one) for one in contestants},
+        "images": list(names),
+        "checkpoints": _fingerprints(contestants),
+        "data": {
+            "source": type(data.source).__name__,
+            "split": settings.split,
+            "fingerprint": _fingerprint(store, names),
+        },
+        "judge": None if judge is None else judge.provenance(),
+        "segmenters": _segmenters(contestants),
+        "classes": known and (list(data.classes) or known),
+        "metrics": instruments.provenance(),
+        "device": torch.cuda.get_device_name() if settings.device.startswith("cuda") else "cpu",
+        "versions": _versions(),
+        "seeds": {"bootstrap": settings.seed},
+        "settings": {name: getattr(settings, name) for name in ("draws", "seed", "targets", "pictures")},
+        "command": command,
+    }
+    loaded = Loaded(instruments, [one.sender for one in contestants]) if settings.workers == 0 else None
+    return Prepared(plan, provenance, loaded)
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` of the places 0..total-1, evenly; all where there are fewer."""
+    return sorted({int(place) for place in np.linspace(0, total - 1, min(count, total)).round()})
+
+
+def _definition(one: Contestant) -> dict[str, Any]:
+    said = dict(one.facts.provenance())
+    return one.candidate.recipe.provenance() | ({"provenance": said} if said else {})
+
+
+def _fingerprints(contestants: Sequence[Contestant]) -> dict[str, dict[str, str]]:
+    """Of weights and tables, by codec and point."""
+    found: dict[str, dict[str, str]] = {}
+    for one in contestants:
+        if one.facts.fingerprint:
+            for codec, point in one.candidate.pairs:
+                found.setdefault(codec, {})[point] = one.facts.fingerprint.hex()
+    return found
+
+
+def _segmenters(contestants: Sequence[Contestant]) -> dict[str, Mapping[str, Any]]:
+    """What makes the label maps, by codec and point."""
+    makers = {one.title: getattr(one.sender, "segmenter", None) for one in contestants if one.facts.sends_labels}
+    oracles = {one.title for one in contestants if one.candidate.true_labels}
+    return {title: maker.provenance() for title, maker in makers.items() if maker is not None and title not in oracles}
+
+
+def _fingerprint(store: Store, names: Sequence[str]) -> str:
+    """SHA-256 of the names and prepared pixels of images and label maps."""
+    digest = sha256()
+    for index, name in enumerate(names):
+        digest.update(name.encode())
+        for kind, pixels in sorted(store[index].items()):
+            digest.update(f" {kind} {pixels.dtype} {pixels.shape} ".encode())
+            digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "torchvision", "torchmetrics", "numpy", "pillow", "polars", "bjontegaard")
+    return {"semcomp_pl": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,0 +1,129 @@
+"""The processes of one machine that measure a plan's images, and the serial pass that takes times afterwards."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+import torch
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.text import Text
+
+from semcomp_pl.compare.measure import parts
+from semcomp_pl.compare.measure.measurer import Measurer, Pair
+from semcomp_pl.compare.measure.plan import Loaded, Plan, spread
+from semcomp_pl.compare.measure.ranks import Share
+from semcomp_pl.compare.measure.timing import time_coder
+from semcomp_pl.errors import SemcompError
+
+Tasks = dict[int, frozenset[Pair]]
+"""Places of images, and the pairs of each that are measured already."""
+
+
+class Worker:
+    """A process's measurer and the part that its rows go to."""
+
+    current: "Worker"
+
+    def __init__(self, plan: Plan, rank: int, loaded: Loaded | None = None) -> None:
+        self.measurer = Measurer(plan, loaded)
+        (plan.directory / "parts").mkdir(exist_ok=True)
+        self.file = plan.directory / "parts" / f"rows-{rank}-{uuid.uuid4().hex[:12]}.jsonl"
+
+    def measure(self, index: int, known: frozenset[Pair]) -> int:
+        """Number of rows added."""
+        count = 0
+        for row in self.measurer.rows(index, known):
+            parts.append(self.file, [row])
+            count += 1
+        return count
+
+
+def measure(plan: Plan, workers: int, share: Share, loaded: Loaded | None = None) -> None:
+    """Append the rows of this process's images that are not there yet.
+
+    Args:
+        plan: What is measured.
+        workers: Processes that are started for it; 0 for this one alone.
+        share: Of the images.
+        loaded: What this process has made already.
+
+    Raises:
+        SemcompError: a worker died.
+    """
+    wanted, done = plan.points(), defaultdict(set)
+    for pair in parts.finished(plan.directory):
+        done[pair[2]].add(pair)
+    mine = range(share.rank, len(plan.names), share.world)
+    tasks = {index: frozenset(done[plan.names[index]]) for index in mine}
+    tasks = {index: known for index, known in tasks.items() if len(known) < len(wanted)}
+    if not tasks:
+        return
+    with _progress(sum(len(wanted) - len(known) for known in tasks.values())) as advance:
+        if workers:
+            _measure_in_pool(plan, share.rank, tasks, min(workers, len(tasks)), advance)
+            return
+        worker = Worker(plan, share.rank, loaded)
+        for index, known in tasks.items():
+            advance(worker.measure(index, known))
+
+
+def _measure_in_pool(plan: Plan, rank: int, tasks: Tasks, count: int, advance: Callable[[int], None]) -> None:
+    threads = max(1, torch.get_num_threads() // count)
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _start, (plan, rank, threads))
+    try:
+        for future in as_completed([pool.submit(_measure, index, known) for index, known in tasks.items()]):
+            advance(future.result())
+    except BrokenProcessPool:
+        raise SemcompError(
+            "a worker died, probably out of memory; lower --workers and run the command again: it goes on with "
+            "what is not measured yet"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(plan: Plan, rank: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    Worker.current = Worker(plan, rank)
+
+
+def _measure(index: int, known: frozenset[Pair]) -> int:
+    return Worker.current.measure(index, known)
+
+
+def take_times(plan: Plan, count: int) -> None:
+    """The serial pass over `count` images: codec by codec, each in a process of its own, while no other one measures."""
+    images = spread(len(plan.names), count)
+    timed = set(parts.times(plan.directory).select("codec", "point").iter_rows())
+    candidates = [one for one in plan.candidates if not timed.intersection(one.pairs)]
+    if not images or not candidates:
+        return
+    with (
+        _progress(len(candidates), "Times") as advance,
+        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
+    ):
+        for candidate in candidates:
+            rows = pool.submit(time_coder, plan, candidate, images).result()
+            parts.append(plan.directory / "parts" / "times.jsonl", rows)
+            advance(1)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Steps a second, once there is a rate."""
+        return Text(f"{task.speed:.2f}/s" if task.speed else "")
+
+
+@contextmanager
+def _progress(total: int, title: str = "Comparing") -> Iterator[Callable[[int], None]]:
+    """A bar with rate and remaining time, on a terminal only."""
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda steps: progress.advance(task, steps)

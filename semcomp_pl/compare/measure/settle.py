@@ -1,0 +1,198 @@
+"""From the settings' entries to codecs with a name for every point, which may be compared under this judge."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from semcomp_pl.codecs.base import Codec, CodecFacts, Kind, facts_of
+from semcomp_pl.compare.config import CodecEntry, Settings
+from semcomp_pl.compare.measure.coders import ANY_QUALITY, ORIGINAL, Candidate
+from semcomp_pl.compare.measure.instruments import Instruments
+from semcomp_pl.compare.measure.recipe import Recipe, lacks_segmenter
+from semcomp_pl.errors import SemcompError
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A candidate and the instance that was made to ask for its facts, which can be its sender."""
+
+    candidate: Candidate
+    sender: Codec
+
+    @property
+    def facts(self) -> CodecFacts:
+        """What the codec says of itself."""
+        return facts_of(self.sender)
+
+    @property
+    def title(self) -> str:
+        """Codec and first point."""
+        return ", ".join(self.candidate.pairs[0])
+
+
+def settle(settings: Settings, instruments: Instruments, classes: int, device: str) -> list[Contestant]:
+    """The codecs with names, unique by codec and point.
+
+    Args:
+        settings: Of the comparison.
+        instruments: That measure it.
+        classes: K of the data; 0 without labels.
+        device: Of the codecs.
+
+    Raises:
+        SemcompError: an entry that makes no codec, one that may not be judged or lacks its label maps, or two points of
+            one name.
+    """
+    groups = [_contestants(entry, settings, device) for entry in settings.codecs]
+    for entry, group in zip(settings.codecs, groups, strict=True):
+        for one in group:
+            _check_labels(one, entry, classes)
+            _refuse_rival(one, settings.judge, instruments)
+    everyone = _told_apart(settings.codecs, groups)
+    _refuse_own_discriminator(everyone, settings.realism_judge, instruments, classes)
+    return everyone
+
+
+def _contestants(entry: CodecEntry, settings: Settings, device: str) -> list[Contestant]:
+    """One for each operating point of an entry, and one for all its target rates."""
+    recipe = Recipe(
+        entry.class_path,
+        entry.init_args,
+        tuple(settings.paths),
+        settings.segmenter if entry.labels == "own" else None,
+    )
+    if entry.targets and not recipe.takes("quality"):
+        raise SemcompError(
+            f"{entry.class_path}: targets found, but no argument `quality` to search with; give it points instead"
+        )
+    fixed = entry.points or ([] if entry.targets else [{}])
+    made = []
+    for more in fixed:
+        own = replace(recipe, init_args={**entry.init_args, **more})
+        made.append((own, own.sender(device)))
+    names = _point_names(entry, fixed, [_checked(facts_of(codec), entry) for _, codec in made])
+    points: list[Mapping[str, float | None]] = [{name: None} for name in names]
+    if entry.targets:
+        made.append((recipe, recipe.sender(device, quality=ANY_QUALITY)))
+        points.append({f"{target:g} bpp": target for target in entry.targets})
+    return [Contestant(_named(entry, *one, known), one[1]) for one, known in zip(made, points, strict=True)]
+
+
+def _named(entry: CodecEntry, recipe: Recipe, codec: Codec, points: Mapping[str, float | None]) -> Candidate:
+    facts = _checked(facts_of(codec), entry)
+    name = entry.codec or facts.label or type(codec).__name__
+    oracle = entry.labels == "true"
+    if oracle and "(oracle)" not in name:
+        name += " (oracle)"
+    return Candidate(name, facts.kind, points, recipe, oracle)
+
+
+def _checked(facts: CodecFacts, entry: CodecEntry) -> CodecFacts:
+    """The facts of anybody's class, whose attributes may be called alike and mean something else."""
+    if facts.kind not in get_args(Kind) or not isinstance(facts.fingerprint, bytes):
+        raise SemcompError(
+            f"{entry.class_path}: kind {facts.kind!r} and fingerprint {facts.fingerprint!r} found, expected one of "
+            f"{get_args(Kind)} and bytes; codecs.base.CodecFacts says what these attributes mean"
+        )
+    return facts
+
+
+def _point_names(entry: CodecEntry, points: Sequence[Mapping[str, Any]], facts: Sequence[CodecFacts]) -> list[str]:
+    """What the codec says where that tells the points apart, else the arguments that differ."""
+    said = [one.point for one in facts if one.point]
+    if entry.point is not None:
+        return [entry.point]
+    if len({*said}) == len(points):
+        return [str(name) for name in said]
+    given = [more or entry.init_args for more in points]
+    return [", ".join(f"{name}={value}" for name, value in arguments.items()) or "default" for arguments in given]
+
+
+def _check_labels(one: Contestant, entry: CodecEntry, classes: int) -> None:
+    """Who sends a label map must have one that fits."""
+    facts = one.facts
+    if one.candidate.true_labels:
+        if not facts.sends_labels:
+            raise SemcompError(f"{one.title}: labels: 'true' found for a codec that sends no label map; leave it out")
+        if classes != facts.num_classes:
+            raise SemcompError(
+                f"{one.title}: a model of {facts.num_classes} classes found, the data have {classes}; choose its own data"
+            )
+    elif lacks_segmenter(one.sender):
+        raise SemcompError(
+            f"{one.title}: {entry.class_path} made a codec that sends a label map; name a --segmenter that makes it, or "
+            "say `labels: 'true'` for the row of an oracle"
+        )
+
+
+def _refuse_rival(one: Contestant, judge: str | None, instruments: Instruments) -> None:
+    """The judge may neither have been part of a codec's training nor make its label maps."""
+    if instruments.judge is None:
+        return
+    own = instruments.judge.fingerprint()
+    maker = None if one.candidate.true_labels else getattr(one.sender, "segmenter", None)
+    if maker is not None and maker.fingerprint() == own:
+        part = "makes the label maps"
+    elif own.hex() in one.facts.segmenters:
+        part = "was part of the training"
+    else:
+        return
+    raise SemcompError(f"{judge}: this segmenter {part} of {one.title} and may not judge it; name another --judge")
+
+
+def _refuse_own_discriminator(
+    contestants: Sequence[Contestant], realism_judge: str | None, instruments: Instruments, classes: int
+) -> None:
+    """The discriminator may be of no codec's own training, and needs the label maps that it knows."""
+    trained = instruments.discriminator
+    if trained is None:
+        return
+    if trained.num_classes not in {0, classes}:
+        raise SemcompError(
+            f"{realism_judge}: a discriminator that sees {trained.num_classes} classes found, the data have {classes}; "
+            "choose one of a PlainGAN, or of such data"
+        )
+    for one in contestants:
+        if one.facts.fingerprint == trained.codec_fingerprint:
+            raise SemcompError(
+                f"{realism_judge}: the discriminator that {one.title} was trained against found, which may not judge "
+                "it; name the checkpoint of another training"
+            )
+
+
+def _told_apart(entries: Sequence[CodecEntry], groups: Sequence[Sequence[Contestant]]) -> list[Contestant]:
+    """All contestants; entries whose codecs nobody named have the names of their models added where they clash.
+
+    Raises:
+        SemcompError: two points of one name.
+    """
+    owners = defaultdict(set)
+    for place, group in enumerate(groups):
+        for pair in _pairs(group):
+            owners[pair].add(place)
+    everyone = []
+    for place, (entry, group) in enumerate(zip(entries, groups, strict=True)):
+        model = entry.init_args.get("model")
+        if entry.codec is None and model is not None and any(owners[pair] != {place} for pair in _pairs(group)):
+            group = [_renamed(one, f"{one.candidate.codec} ({_name_of_model(str(model))})") for one in group]
+        everyone += group
+    for (codec, point), count in Counter([ORIGINAL, *_pairs(everyone)]).items():
+        if count > 1:
+            raise SemcompError(f"two codecs as {codec}, {point} found; give each a `codec` or `point` of its own")
+    return everyone
+
+
+def _pairs(contestants: Sequence[Contestant]) -> Iterator[tuple[str, str]]:
+    return (pair for one in contestants for pair in one.candidate.pairs)
+
+
+def _renamed(one: Contestant, codec: str) -> Contestant:
+    return replace(one, candidate=replace(one.candidate, codec=codec))
+
+
+def _name_of_model(given: str) -> str:
+    """What tells a model from another of its class: a run's or export's name, or the checkpoint's."""
+    path = Path(given)
+    return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem

@@ -1,0 +1,79 @@
+"""All metrics in the order to show them, and what is known of each column by its name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
+from semcomp_pl.metrics.facts import MetricFacts
+from semcomp_pl.metrics.feature_distance import FeatureDistance
+from semcomp_pl.metrics.fid import FID, KID
+from semcomp_pl.metrics.judgement import Judgement
+from semcomp_pl.metrics.latent_iou import LatentIoU
+from semcomp_pl.metrics.ms_ssim import MeanMSSSIM
+from semcomp_pl.metrics.perceptual import DISTS, LPIPS, MUSIQ
+from semcomp_pl.metrics.psnr import MeanPSNR
+from semcomp_pl.metrics.rate import MeanRate
+
+
+class _Described(Protocol):
+    facts: ClassVar[dict[str, MetricFacts]]
+
+
+# of the metrics of perception, the first one that was measured stands for it in figures
+_CLASSES: tuple[type[_Described], ...] = (
+    *(MeanRate, MeanPSNR, MeanMSSSIM),
+    *(LPIPS, DISTS, FID, KID, FeatureDistance, MUSIQ, DiscriminatorFM),
+    *(Judgement, LatentIoU),
+)
+FACTS: Mapping[str, MetricFacts] = {name: facts for one in _CLASSES for name, facts in one.facts.items()}
+EXTRAS = {name: cast(Callable[[], Metric], one) for one in _CLASSES for name, facts in one.facts.items() if facts.extra}
+"""Classes of the metrics that only those who ask for them get."""
+SETS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    name: facts.of_sets for name, facts in FACTS.items() if facts.of_sets is not None
+}
+"""Metrics that only a whole data set has, from features (N, D) of reconstructions and those of their originals."""
+
+if TYPE_CHECKING:
+    Extra: TypeAlias = str
+else:
+    Extra = Literal[tuple(EXTRAS)]  # command lines list and check the names
+
+
+def describe(name: str) -> MetricFacts:
+    """The facts of a column; one that no class describes is shown by its name and ranks nothing."""
+    if name in FACTS:
+        return FACTS[name]
+    family = _family(name)
+    if family is None:
+        return MetricFacts(name, None, None)
+    return replace(FACTS[family], label=FACTS[family].label.format(name.removeprefix(family[:-1])))
+
+
+def is_detail(name: str) -> bool:
+    """Whether a column is one of many, a class's or a channel's, that nobody wants to watch."""
+    return describe(name).detail
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Columns in the order to show them: rate, distortion, perception, semantics, then the unknown by name."""
+    order = list(FACTS)
+
+    def place(name: str) -> tuple[int, str]:
+        known = name if name in FACTS else _family(name)
+        return (len(order) if known is None else order.index(known), name)
+
+    return sorted(names, key=place)
+
+
+def perceptual(names: Iterable[str]) -> list[str]:
+    """Those of the columns that are metrics of perception; the first one stands for it."""
+    return [name for name in ordered(names) if describe(name).kind == "perception"]
+
+
+def _family(name: str) -> str | None:
+    """The family that a column belongs to, such as `iou_*`."""
+    return next((known for known in FACTS if known.endswith("*") and name.startswith(known[:-1])), None)

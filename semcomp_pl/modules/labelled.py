@@ -1,0 +1,63 @@
+"""What GANs share whose files carry the label map."""
+
+import torch
+from torch import Tensor
+
+from semcomp_pl.checkpoints.loading import load_segmenter
+from semcomp_pl.codecs.neural import NeuralCodec
+from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.nets.labels import labels_of
+from semcomp_pl.nets.segmenter import Segmenter
+from semcomp_pl.types import Batch, CodecOutput
+
+
+class LabelledGAN(PlainGAN):
+    """PlainGAN whose codec and discriminator see the label map s, which is transmitted and whose bits count.
+
+    In validation and test s is what `segmenter` sees in x; without a segmenter it is the true label map, and the row
+    must be called an oracle.
+
+    Args:
+        segmenter: Segmenter (name, run, export or checkpoint) that makes the label maps in validation and test.
+        kwargs: As for `PlainGAN`.
+    """
+
+    condition = "labels"
+
+    def __init__(self, segmenter: str | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.segmenter_path = segmenter
+        self._segmenter: tuple[Segmenter, ...] = ()  # a tuple is not registered: no weights in the checkpoint
+
+    def setup(self, stage: str) -> None:
+        """Load the segmenter too."""
+        if self.segmenter_path is not None:
+            self._segmenter = (load_segmenter(self.segmenter_path),)
+            self.neural_codec()  # raises for a segmenter of other classes
+        super().setup(stage)
+
+    def side_label(self, batch: Batch) -> Tensor:
+        """The batch's label maps."""
+        return labels_of(batch, type(self).__name__)
+
+    def neural_codec(self) -> NeuralCodec:
+        """With the same segmenter."""
+        codec = super().neural_codec()
+        for segmenter in self._segmenter:
+            codec.segmenter = segmenter
+        return codec
+
+    def rivals(self) -> list[bytes]:
+        """The judge may not be the network whose label maps the model transmits."""
+        return [*super().rivals(), *(segmenter.fingerprint() for segmenter in self._segmenter)]
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> CodecOutput:
+        """Code with the segmenter's label maps where there is one."""
+        for segmenter in self._segmenter:
+            batch = {**batch, "label": segmenter.to(self.device).predict(batch["image"])}
+        return super().evaluate(batch)
+
+    def label_for_file(self, batch: Batch) -> Tensor | None:
+        """The true label maps where there is no segmenter."""
+        return None if self._segmenter else batch.get("label")
