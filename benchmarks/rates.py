@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from semcomp_pl.checkpoints.loading import load
+from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.coding.label_map import LabelCoder, fit_prior
 from semcomp_pl.coding.latent import STATIC
 from semcomp_pl.data import ImageDataModule
-from semcomp_pl.metrics.psnr import psnr
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.nets.labels import majority
-from semcomp_pl.checkpoints.loading import load
 
 FORMATS: dict[str, dict[str, Any]] = {
     "PNG": {"optimize": True},

@@ -16,13 +16,13 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.coding.container import Kind, parse
+from semcomp_pl.compare.report.sheet import Strip, draw_reconstructions
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.metrics.miou import class_iou, confusion
-from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.modules.segmentation import Segmentation
 from semcomp_pl.modules.selective import SelectiveGAN
-from semcomp_pl.training.curves import Strip, draw_reconstructions
 from semcomp_pl.types import IGNORE, Batch
 
 SECTIONS = (Kind.HEATMAP, Kind.LABELS, Kind.LATENT)

@@ -5,7 +5,7 @@ class SemcompError(ValueError):
     """Bad input: the message says what was found, what was expected and what to do."""
 
     exit_status = 2
-    """Of the command that ends with it."""
+    """Exit status of the command that ends with this error."""
 
 
 class FileError(SemcompError):

@@ -1,8 +1,11 @@
 """Shapes and ranges of what travels through the suite, written once."""
 
-from typing import NamedTuple, TypedDict
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
+
+if TYPE_CHECKING:  # rooms without torch read constants here
+    from torch import Tensor
 
 IGNORE = 255
 """The label id that is neither trained on nor judged."""

@@ -1,15 +1,20 @@
 """Tiny data sets in their real layouts, and real data where they are at hand."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import Cityscapes
+
+if TYPE_CHECKING:  # tests of a coder should not wait for Lightning
+    from tests.lab import Lab
 
 HEIGHT, WIDTH = 20, 30
 COCO_IDS = [0, 1, 10, 12, 89, 91, 92, 181]
@@ -20,6 +25,26 @@ COCO_NAMES = {"train": ("000000000009", "000000000025", "000000000030"), "val": 
 def save(path: Path, pixels: NDArray[np.generic]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Lab]":
+    """Tiny models and what they are trained on; on one thread, because results must not depend on the machine."""
+    from tests.lab import make_lab
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield make_lab(tmp_path_factory.mktemp("lab"))
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def fitted(lab: "Lab", tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A checkpoint of every codec, trained for an epoch, with tables."""
+    from tests.lab import CODECS
+
+    root = tmp_path_factory.mktemp("fitted")
+    return {name: lab.fitted(lab.model(name), root / f"{name}.ckpt") for name in CODECS}
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def logged(run: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_m1_two_processes_train_one_model_and_count_every_image_once(name: str, tmp_path: Path) -> None:
+def test_two_processes_train_one_model_and_count_every_image_once(name: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()
     write_images(root, {"train": 8, "val": 7})
@@ -94,7 +94,7 @@ def test_m1_two_processes_train_one_model_and_count_every_image_once(name: str, 
 @pytest.mark.parametrize(
     ("counts", "found"), [((8, 1), "1 val images for 2 processes"), ((3, 7), "3 training images found")]
 )
-def test_m2_fewer_images_than_processes_need(counts: tuple[int, int], found: str, tmp_path: Path) -> None:
+def test_fewer_images_than_processes_need_are_refused(counts: tuple[int, int], found: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     write_images(tmp_path / "data", {"train": counts[0], "val": counts[1]})
     done = fit(tmp_path, "plain_gan")

@@ -36,7 +36,7 @@ def parsed(command: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
-def test_s1_every_point_of_the_grid_is_parsed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_point_of_the_grid_is_parsed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = list(commands(yaml.safe_load(file.read_text())))
     assert len(points) >= 9
     for point, command in points:
@@ -56,7 +56,7 @@ def test_s1_every_point_of_the_grid_is_parsed(file: Path, capsys: pytest.Capture
     ],
     ids=["bool", "list", "dict", "tuple"],
 )
-def test_s1_other_types_survive_the_text(name: str, value: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_types_survive_the_text(name: str, value: Any, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = yaml.safe_load(SWEEPS[0].read_text()) | {"parameters": {name: {"values": [value]}}}
     ((_, command),) = commands(sweep)
     config = parsed(command, capsys)
@@ -67,7 +67,7 @@ def test_s1_other_types_survive_the_text(name: str, value: Any, capsys: pytest.C
 
 
 @pytest.mark.parametrize("name", ["model.filters", "model.init_from"])
-def test_s1_null_is_refused_with_advice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_null_is_refused_with_advice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = yaml.safe_load(SWEEPS[0].read_text()) | {"parameters": {name: {"values": [None]}}}
     ((_, command),) = commands(sweep)
     assert main(command) == 2

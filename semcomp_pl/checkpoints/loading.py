@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from semcomp_pl.nets.segmenter import Segmenter
 
 
-
 class _FromNumbers(Protocol):
     @classmethod
     def of(cls, hyper_parameters: Mapping[str, Any]) -> Self: ...
@@ -165,10 +164,10 @@ def load_discriminator(given: str | Path) -> TrainedDiscriminator:
             f"{path}: a {saved.model} without a discriminator found, expected the checkpoint of an adversarial "
             "model (an export has none)"
         )
-    given = saved.hyper_parameters
-    names = [name for name in ("filters", "scales", "norm") if f"discriminator_{name}" in given]
-    numbers = {name: given[f"discriminator_{name}"] for name in names}
-    network = Discriminator(**numbers, condition=condition, num_classes=given["num_classes"])
+    known = saved.hyper_parameters
+    names = [name for name in ("filters", "scales", "norm") if f"discriminator_{name}" in known]
+    numbers: dict[str, Any] = {name: known[f"discriminator_{name}"] for name in names}
+    network = Discriminator(**numbers, condition=condition, num_classes=known["num_classes"])
     load_strictly(network, f"the discriminator of {saved.model}", weights, path)
     return TrainedDiscriminator(network, saved.model, fingerprint_of(saved))
 

@@ -52,7 +52,9 @@ def _parser() -> FilesParser:
     group = parser.add_argument_group(
         "regions", "What a SelectiveGAN codes; it makes up the rest. Everything if none is given."
     )
-    group.add_argument("--keep", metavar="CLASSES", type=_classes, help="only these classes: person,car or ids, or none")
+    group.add_argument(
+        "--keep", metavar="CLASSES", type=_classes, help="only these classes: person,car or ids, or none"
+    )
     group.add_argument("--synthesize", metavar="CLASSES", type=_classes, help="all classes but these")
     group.add_argument(
         "--box", metavar="X,Y,W,H", type=_box, action="append", default=[], help="and what lies in boxes, in pixels"
@@ -103,12 +105,15 @@ def _region(codec: "NeuralCodec", options: argparse.Namespace) -> Callable[[Any,
 
     def region(images: Any, labels: Any) -> tuple[Any, Any]:
         seen = codec.side_label(images, labels)
+        assert seen is not None  # a codec that chooses regions sends label maps
         return seen, codec.region(seen, **chosen)
 
     return region
 
 
-def _image_batches(jobs: Sequence[Job], options: argparse.Namespace, progress: Progress) -> Iterator[tuple[Any, Any, Any]]:
+def _image_batches(
+    jobs: Sequence[Job], options: argparse.Namespace, progress: Progress
+) -> Iterator[tuple[Any, Any, Any]]:
     """Jobs that follow each other and agree in size, their images (B, 3, H, W) and label maps or None."""
     import torch
 

@@ -13,12 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from semcomp_pl.checkpoints.bundle import read_bundle
+from semcomp_pl.checkpoints.models import SEGMENTATION
+from semcomp_pl.cli.compare import as_yaml
+from semcomp_pl.cli.compare import main as compare
 from semcomp_pl.cli.train import main as training
-from semcomp_pl.compare import run
-from semcomp_pl.compare.names import describe
-from semcomp_pl.compare.report.page import read_summary
+from semcomp_pl.compare.config import LOAD, CodecEntry, sensible_references
+from semcomp_pl.compare.summary import read_summary
 from semcomp_pl.files.atomic import make_output
 from semcomp_pl.files.places import released, resolve_config
+from semcomp_pl.metrics import describe
 from semcomp_pl.training.curves import draw_losses
 
 _RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
@@ -99,31 +102,35 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> bool
 
 def _compare(scenes: int, images: int, console: Console) -> int:
     """The demo's models, the released ones and the reference codecs, under the released judge."""
-    codecs = [
-        {"model": f"runs/{name}", "codec": title, "segmenter": _SEGMENTER}
-        for name, (title, _) in STAGES.items()
-        if name != "pspnet"
-    ]
+    codecs = [_own(name, title) for name, (title, _) in STAGES.items() if name != "pspnet"]
     exports = released()
     for path in exports.values():
         kind = read_bundle(path).model
-        if kind != "Segmentation":
-            codecs.append({"model": str(path), "codec": f"{kind} (CamVid)", "segmenter": str(exports["pspnet"])})
-    judge = exports.get(_JUDGE)
+        if kind != SEGMENTATION:
+            codecs.append(CodecEntry(LOAD, {"model": str(path)}, f"{kind} (CamVid)"))
+    codecs += sensible_references()
+    judge, segmenter = exports.get(_JUDGE), exports.get("pspnet")
     if judge is None:
         console.print("No weights/ here, as in a clone: the comparison has neither a judge nor the released models.")
     settings: dict[str, Any] = {
         "output": "comparison",
-        "codecs": codecs,
+        "codecs": [as_yaml(entry) for entry in codecs],
         "judge": judge and str(judge),
+        "segmenter": segmenter and str(segmenter),  # of the released models
         "images": images,
-        "timed_images": 0,  # a process a codec: minutes
+        "timed_images": 0,  # one process per codec: minutes
         "data": {"source": {"init_args": {"root": "streets", "train": scenes}}, "num_workers": 0},
     }
     Path("comparison.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     command = ["--config", "configs/compare/streets.yaml", "--config", "comparison.yaml"]
     console.print(f"[bold]Comparison[/]: semcomp compare {shlex.join(command)}", highlight=False, soft_wrap=True)
-    return run.main(command)
+    return compare(command)
+
+
+def _own(name: str, title: str) -> CodecEntry:
+    """A model of the demo; label maps of the one that sends them come from the demo's own segmenter."""
+    segmenter = {"segmenter": _SEGMENTER} if name == "conditional_gan" else {}
+    return CodecEntry(LOAD, {"model": f"runs/{name}", **segmenter}, title)
 
 
 def _tell(console: Console) -> None:

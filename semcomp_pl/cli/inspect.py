@@ -14,7 +14,9 @@ from semcomp_pl.files.outputs import expand
 
 def main(args: list[str]) -> int:
     """Run `semcomp inspect`; 3 where a file is not one of the suite's."""
-    parser = FilesParser("inspect", "What .smc files are made of; needs no model, and so vouches for their structure only.")
+    parser = FilesParser(
+        "inspect", "What .smc files are made of; needs no model, and so vouches for their structure only."
+    )
     parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory or pattern")
     parser.add_argument("--json", action="store_true", help="one JSON object per file")
     options = parser.parse_args(args)

@@ -61,10 +61,12 @@ class CommandCodec(PictureCodec):
         timeout: float = 60,
     ) -> None:
         super().__init__(quality, downscale)
+        if picture not in _PICTURES:
+            raise SemcompError(f"picture {picture!r} found, expected one of {[*_PICTURES]}")
         self._encode = _words("encode", encode, {"input", "output"}, {"quality", "width", "height"})
         self._decode = _words("decode", decode, {"input", "output"})
         if "{quality}" not in encode:
-            self.point = f"x{downscale:g}" if downscale > 1 else None
+            self.point = f"x{downscale:g}"
         self.label = label or Path(self._encode[0]).name
         self.commands = {"encode": encode, "decode": decode}
         self.suffix = suffix
@@ -97,7 +99,7 @@ class CommandCodec(PictureCodec):
             source.write_bytes(data)
             values = {**values, "input": str(source), "output": str(target)}
             command = [_PLACEHOLDER.sub(lambda found: values[found[1]], word) for word in words]
-            said = _call(command, self.timeout)
+            said = _call(command, folder, self.timeout)
             made = target.read_bytes() if target.is_file() else b""
         if not made:
             raise SemcompError(f"{command[0]} wrote no {wanted} file and said: {said}; correct {shlex.join(words)!r}")
@@ -122,8 +124,8 @@ def _words(name: str, template: str, required: set[str], allowed: frozenset[str]
         raise SemcompError(f"{name} command {template!r} found: {error}; close the quotes") from None
 
 
-def _call(command: list[str], timeout: float) -> str:
-    """Run a command; the last line that it said.
+def _call(command: list[str], folder: str, timeout: float) -> str:
+    """Run a command; the last line that it said, without the folder's name, which is another every time.
 
     Raises:
         SemcompError: it is missing, failed, or took too long.
@@ -153,7 +155,7 @@ def _call(command: list[str], timeout: float) -> str:
                 raise SemcompError(f"{command[0]} still running after {timeout:g} s; raise its timeout") from None
             raise
     lines = [line for line in (*output.splitlines(), *errors.splitlines()) if line.strip()]
-    said = lines[-1].strip() if lines else "nothing"
+    said = lines[-1].strip().replace(f"{folder}/", "") if lines else "nothing"
     if process.returncode:
         raise SemcompError(f"{command[0]} failed with status {process.returncode} and said: {said}")
     return said

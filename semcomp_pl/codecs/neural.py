@@ -1,5 +1,6 @@
 """The codec of a network: images to the bytes of files and back."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,7 +32,7 @@ class NeuralCodec(CodecFacts):
 
     Args:
         net: Frozen, on any device.
-        name: Of the model that it belongs to.
+        name: Class name of the model that it belongs to.
         fingerprint: 32 bytes that name weights and tables.
         trained_against: Fingerprints, in hexadecimal, of segmenters that may not judge it.
         tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
@@ -185,7 +186,7 @@ class NeuralCodec(CodecFacts):
         return first, second
 
     def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
-        """What the files of images hold: what the network sees, in the form that is sent, and where wanted a residual."""
+        """What the files of images hold: what the network sees, in the form that is sent, and a residual if wanted."""
         found = [self.file.settle(content) for content in self.analyse(image, label, keep)]
         residual = self._residual()
         if residual is None or residual.quality is None:
@@ -278,7 +279,9 @@ class NeuralCodec(CodecFacts):
 
     def _tiled(self, network: Callable[..., Tensor], inputs: list[Tensor], height: int, width: int) -> Tensor:
         grid = self.net.grid
-        return tiled(network, inputs, grid.cells(height, width), self.tile >> grid.downsamplings, self.net.reach)
+        rows, columns = (cells // grid.multiple for cells in grid.cells(height, width))  # no tile may cut a group
+        tile, margin = self.tile // (grid.step * grid.multiple), math.ceil(self.net.reach / grid.multiple)
+        return tiled(network, inputs, (rows, columns), tile, margin)
 
     def _sent(self, contents: Sequence[Content]) -> Tensor:
         """1 where symbols were sent, (B, 1, h, w)."""

@@ -27,7 +27,7 @@ class Content(NamedTuple):
 
     @property
     def symbols(self) -> NDArray[np.uint8]:
-        """Of the latent (C, rows, columns), or the pixels of the thumbnail that stands in its place."""
+        """Symbols of the latent (C, rows, columns), or the pixels of the thumbnail that stands in its place."""
         return self.parts[Kind.LATENT if Kind.LATENT in self.parts else Kind.THUMBNAIL]
 
     @property
@@ -45,7 +45,7 @@ class Rates(NamedTuple):
     """Bits per pixel of one file; each at most the one before, but for the few bytes that a coder needs to end."""
 
     bpp_bound: float
-    """Of what is sent, without any model."""
+    """What is sent, without any model of it."""
     bpp_ideal: float
     """Its code length under the models that the file uses."""
     bpp_payload: float

@@ -44,7 +44,7 @@ class Layer(NamedTuple):
 
 
 def side_inputs(classes: int) -> int:
-    """Row, column, one a level, one a class of the label map (with the ignored one) where there is one."""
+    """Row, column, one input per level, and one per class of the label map (with the ignored one) where there is one."""
     return 2 + LEVELS_APART + (classes + 1 if classes else 0)
 
 
@@ -88,7 +88,7 @@ class ContextModel:
         first: Counts (C, L) of the single cell that is coded first.
         weights: int8, all matrices one after the other, as `layers` lists them.
         biases: int32, likewise.
-        shifts: int8, one a row: the row's weights stand for integers / 2^shift.
+        shifts: int8, one per row: the row's weights stand for integers / 2^shift.
     """
 
     def __init__(

@@ -42,10 +42,10 @@ def softmax_counts(logits: NDArray[np.float64]) -> NDArray[np.int64]:
     """Counts of sum `TOTAL` in proportion to 2^(logit / OCTAVE), none below 1.
 
     Args:
-        logits: integers, held in any type, (L, n): a column a symbol to code.
+        logits: integers, held in any type, (L, n): one column per symbol to code.
 
     Returns:
-        C-contiguous (n, L): a row a symbol.
+        C-contiguous (n, L): one row per symbol.
     """
     levels, n = logits.shape
     below = np.minimum(logits.max(0) - logits, len(POWERS) - 1).astype(np.intp)

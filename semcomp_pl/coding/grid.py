@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORE = 255
+from semcomp_pl.types import IGNORE
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Grid:
     def shares(self, label: NDArray[Any], classes: int) -> NDArray[np.int64]:
         """Pixels of each class 0..K-1, then of the ignored one, in every cell: (K + 1, rows, columns) of (H, W)."""
         rows, columns = self.cells(*label.shape)
-        known = np.where(label == IGNORE, classes, label)
+        known = np.where(label == IGNORE, classes, label.astype(np.int64))  # 256 classes: one more than a byte holds
         for axis, size in enumerate(self.pixels(*label.shape)):
             known = known.take(mirror(known.shape[axis], size), axis)
         split = known.reshape(rows, self.step, columns, self.step)

@@ -1,4 +1,4 @@
-"""Symbols of a latent to bytes: under the context model, or where that fails uniform or under one table a channel."""
+"""Symbols of a latent to bytes: under the context model, or where that fails uniform or under one table per channel."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ _BLOCK = 1 << 15  # symbols whose tables are made at once
 
 
 def normalise(counts: NDArray[Any]) -> Counts:
-    """Occurrences (C, L) to integers of sum `TOTAL` a row, none below 1, in the same proportions."""
+    """Occurrences (C, L) to integers of sum `TOTAL` in each row, none below 1, in the same proportions."""
     levels = counts.shape[1]
     known = counts.astype(np.int64) + 1
     table: Counts = 1 + known * (TOTAL - levels) // known.sum(1, keepdims=True)

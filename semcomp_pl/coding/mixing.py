@@ -21,7 +21,7 @@ SETS = 34
 START_WEIGHT = int(0.3 * TOTAL)
 MASK = 0xFFFFFFFF
 LOW, HIGH, VALUE, PLACE = range(4)
-"""Of the coder's state: the interval, what was read of the code, bytes written or read."""
+"""Places in the coder's state: the interval, what was read of the code, bytes written or read."""
 
 _NEAR = np.array(  # rows above, columns to the right
     [(0, -1), (1, 0), (1, -1), (1, 1), (0, -2), (2, 0), (2, 1), (1, -2), (1, 2), (2, -1), (0, -3), (3, 0)]

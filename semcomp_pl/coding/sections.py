@@ -27,7 +27,7 @@ FIRST_PICTURE = 3
 
 
 class SectionCoder(ABC):
-    """Codes one kind of section."""
+    """Codes sections of one kind."""
 
     kind: ClassVar[Kind]
     coders: ClassVar[tuple[str, ...]]
@@ -91,11 +91,11 @@ class LabelSection(SectionCoder):
         return self.coder.decode(section.coder, section.data, *size)
 
     def bound_bits(self, content: Content) -> float:
-        """log2 of the number of ids, each."""
+        """log2 of the number of ids, for each label."""
         return self.coder.bound_bits(content.parts[self.kind].size)
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Of the mixed model."""
+        """Code length under the mixed model."""
         return self.coder.ideal_bits(section.coder, content.parts[self.kind])
 
     def on_grid(self, content: Content) -> NDArray[np.uint8]:
@@ -133,11 +133,11 @@ class HeatmapSection(SectionCoder):
         return self.coder.decode(section.coder, section.data, self.labels.present(content))
 
     def bound_bits(self, content: Content) -> float:
-        """A bit a cell."""
+        """One bit per cell."""
         return self.coder.bound_bits(content.parts[self.kind].size)
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Of the coder that was used."""
+        """Code length under the coder that was used."""
         return self.coder.ideal_bits(section.coder, content.parts[self.kind])
 
 
@@ -165,11 +165,12 @@ class LatentSection(SectionCoder):
         return self.coder.decode(section.coder, section.data, *cells, *self._known(content))
 
     def bound_bits(self, content: Content) -> float:
-        """log2 L a symbol that is sent."""
-        return self.coder.bound_bits(*content.parts[self.kind].shape[1:], content.parts.get(Kind.HEATMAP))
+        """log2 L for each symbol that is sent."""
+        _, rows, columns = content.parts[self.kind].shape
+        return self.coder.bound_bits(rows, columns, content.parts.get(Kind.HEATMAP))
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Of the model that was used."""
+        """Code length under the model that was used."""
         return self.coder.ideal_bits(section.coder, content.parts[self.kind], *self._known(content))
 
     def _known(self, content: Content) -> tuple[NDArray[np.uint8] | None, NDArray[np.bool_] | None]:
@@ -211,11 +212,11 @@ class ThumbnailSection(_PictureSection):
         return self._decode(section, cells)
 
     def bound_bits(self, content: Content) -> float:
-        """24 bits a pixel."""
+        """24 bits per pixel."""
         return self.coder.bound_bits(*content.parts[self.kind].shape[1:])
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Of the suite's own coders; the length itself of what a format wrote, whose model nobody knows."""
+        """Code length under the suite's own coders; of what a format wrote, whose model nobody knows, its length."""
         if section.coder < FIRST_PICTURE:
             return self.coder.ideal_bits(section.coder, content.parts[self.kind])
         return 8 * len(section.data)
@@ -281,11 +282,11 @@ class ResidualSection(_PictureSection):
         return pictures.decode(section.coder, section.data, content.height, content.width)
 
     def bound_bits(self, content: Content) -> float:
-        """24 bits a pixel."""
+        """24 bits per pixel."""
         return 24.0 * content.height * content.width
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Its length."""
+        """The length that it has."""
         return 8 * len(section.data)
 
 

@@ -1,4 +1,4 @@
-"""Small pictures without loss: each pixel as what its neighbours leave open, under one table a channel."""
+"""Small pictures without loss: each pixel as what its neighbours leave open, under one table per channel."""
 
 from typing import Any
 

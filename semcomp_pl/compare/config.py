@@ -23,7 +23,7 @@ class CodecEntry:
 
     Args:
         class_path: Dotted path of a class or function that returns a codec: `semcomp_pl.load` for trained models,
-            `semcomp_pl.codecs.WebP` and its neighbours, or anybody's own, installed or in a Python file beside the YAML.
+            `semcomp_pl.codecs.WebP` and its neighbours, or your own, installed or in a Python file beside the YAML.
         init_args: Its arguments.
         codec: Display name; entries of one name are points of one curve. What the codec calls itself if not given.
         point: Name of the operating point of an entry that has one. What the codec says, or else its arguments, if not
@@ -72,8 +72,8 @@ class Settings:
         split: Split of the data.
         images: Number of images, the first of the split; all if not given.
         judge: Segmenter that labels originals and reconstructions; no codec may have been trained against it.
-        realism_judge: Checkpoint of an adversarial model whose discriminator gives `discriminator_fm`; the model may not
-            be among the codecs.
+        realism_judge: Checkpoint of an adversarial model whose discriminator gives `discriminator_fm`; the model may
+            not be among the codecs.
         segmenter: Another segmenter, which makes the label maps of codecs that send one and have no segmenter.
         metrics: Metrics beside PSNR, MS-SSIM and the judge's. One whose weights are missing is left out.
         targets: Bits per pixel at which codecs are compared.

@@ -12,8 +12,8 @@
 | bytes | int | of the whole file |
 | bytes_SECTION | int | of these, bytes of the header, latent, labels, ...; null where the file has no such section |
 | bpp | float | 8 * bytes / (height * width) |
-| psnr, ms_ssim_4, lpips, ... | float | one column per metric of single images, see `semcomp_pl.metrics`; null where not measured |
-| confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's prediction of the reconstruction |
+| psnr, ms_ssim_4, lpips, ... | float | one column per metric of single images, see `semcomp_pl.metrics`; or null |
+| confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's prediction after coding |
 | confusion_agreement | list[int] | the same with the judge's prediction of the original in place of the truth |
 | encode_seconds, decode_seconds | float | measured in the serial pass; null for images that it left out |
 | peak_memory | int | bytes, measured likewise |

@@ -18,8 +18,8 @@ TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)
 Standing = Literal["best", "tied", "behind"]
 """Tied: the interval of the paired difference to the best includes 0; not corrected for the number of comparisons."""
 Problem = Literal["no_ceiling", "unfinished", "incomplete", "no_file", "failed", "one_image"]
-"""No original was judged; images are still to come, of all codecs or of one point; at a point some images have no file at
-or below the target, or failed; a single image gives no intervals."""
+"""No original was judged; images are still to come, for all codecs or for one point; at a point some images have no
+file at or below the target, or failed; a single image gives no intervals."""
 
 
 @dataclass(frozen=True)

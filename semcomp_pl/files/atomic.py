@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -10,15 +11,27 @@ from typing import IO
 
 from semcomp_pl.errors import SemcompError
 
+_PREFIX, _SUFFIX = ".semcomp-", ".part"
+
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file under a temporary name beside its own and rename it.
+    """Write a file whole or not at all: under a temporary name beside its own, which is then renamed.
+
+    A symbolic link stays, and its target is written. What is no plain file (a device, a pipe) is written through.
 
     Raises:
         SemcompError: the directory is not there or cannot be written, or the disk is full; what `path` held stays.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        target = path.resolve() if path.is_symlink() else path
+        if target.exists() and not target.is_file() and not target.is_dir():
+            content = io.BytesIO()  # some writers seek
+            write(content)
+            with target.open("wb") as file:
+                file.write(content.getbuffer())
+            return
+        # a short name: the file's own may have all the length that the file system allows
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 write(file)
@@ -27,13 +40,18 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             umask = os.umask(0)
             os.umask(umask)
             Path(name).chmod(0o666 & ~umask)  # mkstemp's own is private
-            Path(name).replace(path)
+            Path(name).replace(target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
     except (OSError, RuntimeError) as error:  # torch.save says RuntimeError where the disk is full
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SemcompError(f"{path}: cannot write it ({reason}); choose another place") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_file` of text, as UTF-8."""
+    write_file(path, lambda file: file.write(text.encode()))
 
 
 def make_output(directory: Path) -> None:
@@ -54,7 +72,7 @@ def make_output(directory: Path) -> None:
 def new_directory(path: Path) -> Iterator[Path]:
     """A temporary directory that takes the place of `path`, and of what was there, when all went well."""
     path = path.absolute()
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    part = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent))
     try:
         yield part
         part.chmod(0o755)

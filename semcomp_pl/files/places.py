@@ -122,8 +122,8 @@ def find_checkpoint(given: str, run: Path) -> Path:
     path = run / "checkpoints" / f"{given}.ckpt"
     if not path.is_file():
         raise SemcompError(
-            f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was fitted "
-            "(semcomp COMMAND runs/NAME) or --ckpt_path=FILE"
+            f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was "
+            "fitted (semcomp COMMAND runs/NAME) or --ckpt_path=FILE"
         )
     return path
 

@@ -1,11 +1,14 @@
 """What GANs share whose files carry the label map."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.nets.discriminator import Condition
 from semcomp_pl.nets.labels import labels_of
 from semcomp_pl.nets.segmenter import Segmenter
 from semcomp_pl.types import Batch, CodecOutput
@@ -22,7 +25,7 @@ class LabelledGAN(PlainGAN):
         kwargs: As for `PlainGAN`.
     """
 
-    condition = "labels"
+    condition: ClassVar[Condition] = "labels"
 
     def __init__(self, segmenter: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]

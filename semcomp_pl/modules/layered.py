@@ -1,6 +1,5 @@
 """LayeredCodec: a label map, a thumbnail and generated detail (DSSLIC)."""
 
-
 from torch import Tensor
 
 from semcomp_pl import losses

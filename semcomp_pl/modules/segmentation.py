@@ -23,20 +23,20 @@ class Segmentation(ScheduledModule):
                            +------auxiliary head-> A(x), in training only
 
     Args:
-        architecture: Any of segmentation_models_pytorch; Zhao et al., https://arxiv.org/abs/1612.01105, by default.
-        encoder: Name of smp's encoder.
+        architecture: Any architecture of segmentation_models_pytorch; PSPNet (Zhao et al., https://arxiv.org/abs/1612.01105) by default.
+        encoder: Name of one of its encoders.
         encoder_depth: Stages of the encoder; smp's PSPNet uses three unless told.
-        output_stride: Pixels of the image a step of the encoder's last features, where the encoder can be told.
-        auxiliary_weight: a, of the cross-entropy from the encoder's last stage but one; 0 for none.
-        class_weights: Of the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share of the class in the
+        output_stride: Pixels of the image per step of the encoder's last features, where the encoder can be told.
+        auxiliary_weight: a, the weight of the cross-entropy from the encoder's last stage but one; 0 for none.
+        class_weights: Weights of the classes in the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share in the
             training split), of Paszke et al., https://arxiv.org/abs/1606.02147.
         encoder_weights: `imagenet`, a local state dict, or none; read when fitting only.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
-        schedule: Of the learning rate, over `max_epochs`.
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        schedule: How the learning rate falls over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
         num_classes: Classes K; the data module sets it.
-        class_names: Their names; the data module sets them.
+        class_names: Names of the classes; the data module sets them.
 
     Raises:
         SemcompError: unknown architecture or encoder, weights that are not there, data without labels.

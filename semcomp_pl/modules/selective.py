@@ -12,7 +12,7 @@ from semcomp_pl.nets.selective import SelectiveNet
 from semcomp_pl.types import Batch, CodecOutput
 
 KEPT_SHARE = 0.25
-"""Of the instances, in training."""
+"""Share of the instances that training keeps, as in the paper."""
 
 
 class SelectiveGAN(ConditionalGAN):
@@ -31,7 +31,7 @@ class SelectiveGAN(ConditionalGAN):
     Source: Agustsson et al., ICCV 2019, https://arxiv.org/abs/1804.02958, section 5.2 and appendix.
 
     Args:
-        regions: What training keeps: `instances` (RI), `boxes` (RB), or for each image one or the other.
+        regions: What training keeps: `instances` (RI), `boxes` (RB), or `both`, one or the other for each image.
         kwargs: As for `ConditionalGAN`. The paper quantises at an eighth of the image (`downsamplings` 3) and sends
             the `full` label map.
     """

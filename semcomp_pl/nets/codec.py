@@ -1,4 +1,4 @@
-"""A codec as a plain network: encoder, quantiser and generator, the integers its files need, and what it can do."""
+"""A codec as a plain network: encoder, quantiser and generator, the integers that its files need, and what it can do."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -124,7 +124,7 @@ class CodecNet(nn.Module):
     @property
     def reach(self) -> int:
         """Cells of the grid that encoder and generator look beyond a cell, rounded up."""
-        return 2 * self.shape.blocks + 4
+        return max(6, 2 * self.shape.blocks + 4)  # the fast encoder's 5.75, the generator's 2N + 2.75
 
     def build_encoder(self, trunk: TrunkShape) -> nn.Module:
         """E, which takes a normalised image and a one-hot label map or None to the latent."""

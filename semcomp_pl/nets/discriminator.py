@@ -16,7 +16,7 @@ Features = list[list[Tensor]]
 
 
 class PatchGAN(nn.ModuleList):
-    """`C64-C128-C256-C512` and a score a patch: 4x4 convolutions, the first three of stride 2, leaky ReLU 0.2.
+    """`C64-C128-C256-C512` and one score per patch: 4x4 convolutions, the first three of stride 2, leaky ReLU 0.2.
 
     Source: Isola et al., https://arxiv.org/abs/1611.07004; Wang et al., https://arxiv.org/abs/1711.11585.
     """

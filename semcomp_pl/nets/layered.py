@@ -79,7 +79,7 @@ class LayeredNet(CodecNet):
         return FineNet(trunk)
 
     def build_tables(self) -> ThumbnailTables:
-        """Of what a pixel's neighbours leave open."""
+        """Tables of what the neighbours of a pixel leave open."""
         shape = self.shape
         return ThumbnailTables(shape.channels, shape.levels, self.side_channels, shape.entropy_model)
 
@@ -96,7 +96,7 @@ class LayeredNet(CodecNet):
 
 
 class CompNet(nn.Module):
-    """`c7s1-F, d2F, d4F, d8F, c7s1-3`, a stage a halving: further ones keep the width 8F.
+    """`c7s1-F, d2F, d4F, d8F, c7s1-3`, one stage per halving; further ones keep the width 8F.
 
     It ends in tanh times 127.5: the reach of 256 centres one apart, so that a centre is an 8-bit value.
     """

@@ -33,7 +33,13 @@ class SelectiveNet(ConditionalNet):
     @property
     def grid(self) -> Grid:
         """In whole cells of the generator's own grid."""
-        return replace(super().grid, multiple=1 << max(0, DEPTH - self.shape.downsamplings))
+        grid, multiple = super().grid, 1 << max(0, DEPTH - self.shape.downsamplings)
+        return replace(grid, least=multiple * grid.least, multiple=multiple)
+
+    @property
+    def reach(self) -> int:
+        """On its own grid the generator looks 2N + 2.75 cells far, and F 4.75."""
+        return self.grid.multiple * (2 * self.shape.blocks + 8)
 
     def build_encoder(self, trunk: TrunkShape) -> Encoder:
         """E sees the image alone."""

@@ -27,7 +27,7 @@ class EntropyTables(nn.Module):
         channels: C of the latent.
         levels: L of the quantiser.
         classes: K of the label map that the files carry; 0 for none.
-        kind: `context` (tables from decoded neighbours) or `static` (one table a channel).
+        kind: `context` (tables from decoded neighbours) or `static` (one table per channel).
     """
 
     fitted: Tensor

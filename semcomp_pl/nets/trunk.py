@@ -21,7 +21,7 @@ class TrunkShape:
         downsamplings: Number d of halvings; the latent is (C, H/2^d, W/2^d).
         trunk: `paper` (Agustsson et al.) or `fast` (space-to-depth entrance, pixel-shuffle exit).
         norm: `channel` (independent of the image size) or `instance` (paper).
-        upsampling: Of the paper trunk: `resize` + convolution, or `transposed` convolution (paper).
+        upsampling: In the paper trunk: `resize` + convolution, or `transposed` convolution (paper).
         side_channels: Channels K of a one-hot label map that both halves see; 0 for none.
 
     Raises:

@@ -49,8 +49,8 @@ def fit_entropy(
     """Fitted tables of a codec, from the training split, augmented as for training; the networks are not trained.
 
     Args:
-        codec: Of a trained model.
-        data: Its data.
+        codec: The codec of a trained model.
+        data: The data that the model was trained on.
         steps: Steps of the context network, where the model has one.
         passes: Times that the split is read, each time augmented anew.
 

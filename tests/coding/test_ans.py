@@ -33,7 +33,7 @@ def draw(rng: np.random.Generator, counts: NDArray[np.int64]) -> NDArray[np.uint
 
 
 @given(st.integers(0, 3000), st.integers(2, 256), st.sampled_from(KINDS), st.integers(0, 2**32 - 1))
-def test_f9_symbols_come_back_at_their_ideal_length(n: int, levels: int, kind: str, seed: int) -> None:
+def test_symbols_come_back_at_their_ideal_length(n: int, levels: int, kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     counts = tables(rng, n, levels, kind)
     symbols = draw(rng, counts)
@@ -47,7 +47,7 @@ def test_f9_symbols_come_back_at_their_ideal_length(n: int, levels: int, kind: s
 
 
 @given(st.integers(2, 256), st.sampled_from(KINDS), st.integers(0, 2**32 - 1))
-def test_f9_the_improbable_comes_back_too(levels: int, kind: str, seed: int) -> None:
+def test_the_improbable_comes_back_too(levels: int, kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     counts = tables(rng, 500, levels, kind)
     symbols = rng.integers(0, levels, 500).astype(np.uint8)
@@ -56,7 +56,7 @@ def test_f9_the_improbable_comes_back_too(levels: int, kind: str, seed: int) -> 
     np.testing.assert_array_equal(Decoder(encoder.data()).pop(counts), symbols)
 
 
-def test_f9_twenty_thousand_of_one_kind_cost_next_to_nothing() -> None:
+def test_twenty_thousand_of_one_kind_cost_next_to_nothing() -> None:
     counts = np.tile([1, TOTAL - 2, 1], (20_000, 1))
     encoder = Encoder()
     encoder.push(np.ones(20_000, np.uint8), counts)
@@ -123,7 +123,7 @@ GOOD = np.array([[TOTAL - 3, 2, 1], [1, 2, TOTAL - 3]])
     ],
     ids=["fortran", "strided", "int32", "float16", "shares", "nan", "zeros", "negative", "sum", "a zero", "a row"],
 )
-def test_f16_what_is_no_table_is_refused(counts: Any) -> None:
+def test_what_is_no_table_is_refused(counts: Any) -> None:
     with pytest.raises(SemcompError, match="counts"):
         Encoder().push(np.array([0, 1]), counts)
     with pytest.raises(SemcompError, match="counts"):

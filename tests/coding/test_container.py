@@ -51,7 +51,7 @@ def test_sizes_that_no_header_holds_are_refused(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("sections", [[LATENT], MANY], ids=["one section", "all kinds"])
-def test_f1_every_flipped_bit_is_rejected(sections: list[Section]) -> None:
+def test_every_flipped_bit_is_rejected(sections: list[Section]) -> None:
     packed = file(sections)
     for bit in range(8 * len(packed)):
         flipped = bytearray(packed)
@@ -61,7 +61,7 @@ def test_f1_every_flipped_bit_is_rejected(sections: list[Section]) -> None:
 
 
 @pytest.mark.parametrize("sections", [[LATENT], MANY], ids=["one section", "all kinds"])
-def test_f2_every_truncation_is_called_that(sections: list[Section]) -> None:
+def test_every_truncation_is_called_that(sections: list[Section]) -> None:
     packed = file(sections)
     for length in range(1, len(packed)):
         with pytest.raises(FileError, match="truncated"):
@@ -69,26 +69,26 @@ def test_f2_every_truncation_is_called_that(sections: list[Section]) -> None:
 
 
 @pytest.mark.parametrize("extra", [1, 2, 17, 64])
-def test_f3_trailing_data_is_called_that(extra: int) -> None:
+def test_trailing_data_is_called_that(extra: int) -> None:
     with pytest.raises(FileError, match=f"trailing data: {extra} bytes"):
         parse(file() + bytes(extra))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n" + bytes(50), b"\0" * 100, b"RIFF1234WEBP", b"S\x8d" * 20])
-def test_f4_other_files_are_not_ours(data: bytes) -> None:
+def test_other_files_are_not_ours(data: bytes) -> None:
     with pytest.raises(FileError, match="not a semcomp file"):
         parse(data)
 
 
 @pytest.mark.parametrize("version", [0, 2, 15])
-def test_f5_other_versions_are_not_guessed_at(version: int) -> None:
+def test_other_versions_are_not_guessed_at(version: int) -> None:
     packed = bytearray(file())
     packed[2] = version << 4 | packed[2] & 15
     with pytest.raises(FileError, match=rf"version \({version}, this is 1\)"):
         parse(bytes(packed))
 
 
-def test_f5_unknown_and_repeated_sections_are_refused() -> None:
+def test_unknown_and_repeated_sections_are_refused() -> None:
     packed = file([LATENT, MANY[1]])
     for kind in (5, 15, 1):
         changed = bytearray(packed)
@@ -97,7 +97,7 @@ def test_f5_unknown_and_repeated_sections_are_refused() -> None:
             parse(bytes(changed))
 
 
-def test_f7_sizes_are_refused_before_anything_is_allocated() -> None:
+def test_sizes_are_refused_before_anything_is_allocated() -> None:
     hostile = parse(file(height=65535, width=65535))
     with pytest.raises(FileError, match=r"4294836225 pixels, expected at most 67108864.*--max-pixels"):
         refuse_large(hostile)
@@ -105,7 +105,7 @@ def test_f7_sizes_are_refused_before_anything_is_allocated() -> None:
     refuse_large(parse(file(height=8192, width=8192)))
 
 
-def test_f7_lengths_past_the_end_are_refused() -> None:
+def test_lengths_past_the_end_are_refused() -> None:
     packed = bytearray(file([MANY[1], LATENT]))
     for place, value in ((16, 9), (16, 0), (18, 127), (18, 0xFF)):
         changed = bytearray(packed)
@@ -114,7 +114,7 @@ def test_f7_lengths_past_the_end_are_refused() -> None:
             parse(bytes(changed))
 
 
-def test_f8_a_check_made_again_without_the_content_is_rejected() -> None:
+def test_a_check_made_again_without_the_content_is_rejected() -> None:
     packed = file()
     forged = pack(MODEL, 128, 256, [Section(Kind.LATENT, 2, b"other symbols")], b"content")
     parse(forged)
@@ -129,7 +129,7 @@ def test_another_model_is_found_by_the_check_even_if_its_id_is_equal() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_f13_any_bytes_behind_the_magic_are_taken_apart_or_refused(tail: bytes) -> None:
+def test_any_bytes_behind_the_magic_are_taken_apart_or_refused(tail: bytes) -> None:
     for data in (tail, b"\x8dS" + tail, b"\x8dS\x1f" + tail, _sized(b"\x8dS\x1f" + tail)):
         try:
             found = parse(data)

@@ -76,7 +76,7 @@ def test_a_prior_helps_on_maps_like_those_it_was_fitted_on() -> None:
 
 
 @pytest.mark.parametrize("value", [4, 254, -1])
-def test_d6_an_id_outside_the_taxonomy_is_named(value: int) -> None:
+def test_an_id_outside_the_taxonomy_is_named(value: int) -> None:
     with pytest.raises(SemcompError, match=rf"label id {value} found, expected 0\.\.3 or 255"):
         LabelCoder(4).encode(np.array([[0, value]]))
 

@@ -64,7 +64,7 @@ def test_counts_are_those_of_each_channel() -> None:
         (STATIC, b"\1" * 10_000_000, "more than it can need"),
     ],
 )
-def test_f7_what_no_latent_of_this_model_has_is_refused(coder: int, data: bytes, message: str) -> None:
+def test_what_no_latent_of_this_model_has_is_refused(coder: int, data: bytes, message: str) -> None:
     with pytest.raises(FileError, match=message):
         LatentCoder(1, 5, normalise(np.ones((1, 5)))).decode(coder, data, 8, 8)
 

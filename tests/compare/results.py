@@ -15,7 +15,7 @@ from tests.compare.rows import CLASSES, HEIGHT, WIDTH, street_results
 
 
 def write_directory(directory: Path, results: Results | None = None, *, pictures: int = 3) -> Summary:
-    """Rows, summary and pictures of the first images, the more blurred the fewer bits a codec has."""
+    """Rows, summary and pictures of the first images, more blurred where a codec has fewer bits."""
     results = results or street_results(6)
     summary = summarise(results, draws=200)
     write_results(results, directory / "results.parquet")

@@ -1,11 +1,13 @@
 """Synthetic rows that look like a real comparison: 6 codecs x 4 points x 20 images, 11 classes, and the originals."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from semcomp_pl.compare.rows import Results, table
+from semcomp_pl.compare.rows import Results, metric_names, table
 
 CLASSES = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"]
 SHARES = np.array([0.16, 0.24, 0.01, 0.28, 0.07, 0.12, 0.02, 0.03, 0.05, 0.01, 0.01])
@@ -20,7 +22,7 @@ class About(NamedTuple):
     psnr: float
     lpips: float
     right: float
-    """Share of the pixels of a common class that the judge reads right."""
+    """Share of the pixels of a common class that the judge predicts right."""
 
 
 CODECS = {
@@ -45,13 +47,23 @@ def street_results(images: int = 20, seed: int = 0) -> Results:
     return Results(table(rows), _provenance(), _fid())
 
 
+def lose(results: Results, codec: str, point: str, *images: str, status: str = "failed") -> Results:
+    """The results where images of a point have no file."""
+    here = (pl.col("codec") == codec) & (pl.col("point") == point) & pl.col("image").is_in(images)
+    lost = [name for name in results.rows.columns if name.startswith(("bytes", "bpp", "confusion"))]
+    said: dict[str, str | None] = dict.fromkeys([*lost, *metric_names(results.rows)])
+    said |= {"status": status, "error": "no memory"}
+    changes = {name: pl.when(here).then(pl.lit(value)).otherwise(name) for name, value in said.items()}
+    return replace(results, rows=results.rows.with_columns(**changes))
+
+
 def point(kind: str, step: int) -> str:
     """The name of an operating point, 0..3 by rising rate."""
     return f"best at {TARGETS[step]:g}" if kind == "reference" else f"d4C{2 ** (step + 1)}"
 
 
 def confusion(rng: np.random.Generator, truth: NDArray[np.int64], right: float) -> list[int]:
-    """Counts (K * K) of a judge that reads a share of each class right, and large classes more often."""
+    """Counts (K * K) of a judge that predicts a share of each class right, and large classes more often."""
     chances = np.tile(SHARES, (len(CLASSES), 1))
     np.fill_diagonal(chances, 0)
     share = np.clip(right * (0.3 + 0.7 * (1 - np.exp(-SHARES * 20))) + rng.normal(0, 0.03, len(CLASSES)), 0.02, 0.98)
@@ -76,6 +88,7 @@ def _coded(
         "kind": about.kind,
         "target": TARGETS[step] if searched else None,
         "image": f"street_{image:03d}",
+        "status": "ok",
         "height": HEIGHT,
         "width": WIDTH,
         "bytes": total,
@@ -89,7 +102,7 @@ def _coded(
         "accuracy": float(np.clip(right + rng.normal(0, 0.01), 0, 1)),
         "latent_iou": None if searched else 0.6 + rng.normal(0, 0.03),
         "confusion": confusion(rng, truth, right),
-        "confusion_self": confusion(rng, truth, right + 0.05),
+        "confusion_agreement": confusion(rng, truth, right + 0.05),
         "encode_seconds": (0.2 if searched else 0.05) * rng.uniform(0.9, 1.1) if timed else None,
         "decode_seconds": 0.03 * rng.uniform(0.9, 1.1) if timed else None,
         "peak_memory": 900_000_000 + image if timed else None,
@@ -102,6 +115,7 @@ def _original(rng: np.random.Generator, image: int, truth: NDArray[np.int64]) ->
         "point": "uncompressed",
         "kind": "original",
         "image": f"street_{image:03d}",
+        "status": "ok",
         "height": HEIGHT,
         "width": WIDTH,
         "bytes": HEIGHT * WIDTH * 3,
@@ -111,7 +125,7 @@ def _original(rng: np.random.Generator, image: int, truth: NDArray[np.int64]) ->
         "lpips": 0.0,
         "accuracy": 0.93,
         "confusion": confusion(rng, truth, 0.96),
-        "confusion_self": [int(count) for count in np.diag(truth).ravel()],
+        "confusion_agreement": [int(count) for count in np.diag(truth).ravel()],
     }
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from semcomp_pl.compare.measure.coders import ReferenceCoder
 from semcomp_pl.compare.config import Reference, parse
+from semcomp_pl.compare.measure.coders import ReferenceCoder
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import configs_root, find_model
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
 
-from semcomp_pl.compare.statistics.delta import Curve, compare, integral, overlap, swap
 from semcomp_pl.compare.statistics.bootstrap import Array, interval
+from semcomp_pl.compare.statistics.delta import Curve, compare, integral, overlap, swap
 from semcomp_pl.compare.summary import Estimate
 
 # the example of https://github.com/FAU-LMS/bjontegaard

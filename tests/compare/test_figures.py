@@ -61,7 +61,7 @@ def test_curves_show_every_point_with_its_interval(summary: Summary, log: bool) 
 @pytest.mark.parametrize("rates", [(0.049,), (0.0504, 0.0529), (0.103, 0.118), (4.9, 7.3), (0.01, 1.0)])
 def test_the_axis_of_rates_always_has_labels(rates: tuple[float, ...]) -> None:
     side = 1000
-    row = {"codec": "one", "kind": "model", "image": "a", "height": side, "width": side, "psnr": 20.0}
+    row = {"codec": "one", "kind": "model", "image": "a", "status": "ok", "height": side, "width": side, "psnr": 20.0}
     sizes = [round(rate * side * side / 8) for rate in rates]
     rows = [{**row, "point": str(size), "bytes": size, "bpp": 8 * size / side / side} for size in sizes]
     figure = curves(summarise(Results(table(rows), {}), draws=10), "psnr")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semcomp_pl.compare.report.gallery import class_colours, gallery
 from semcomp_pl.compare.measure.pictures import picture_path
+from semcomp_pl.compare.report.gallery import class_colours, gallery
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.errors import SemcompError
 from tests.compare.results import write_directory
@@ -67,8 +67,8 @@ def test_a_smaller_budget_keeps_less_and_says_so(directory: Path, summary: Summa
         notes.append(shown.note)
     assert "every point, stored as lossless" in notes[0]
     assert "every point, stored as WebP of quality 90" in notes[1]
-    assert "one point a codec" in notes[2]
-    assert notes[3].startswith("1 of 3 images, one point a codec")
+    assert "one point per codec" in notes[2]
+    assert notes[3].startswith("1 of 3 images, one point per codec")
     assert notes[4] == ""
 
 

@@ -40,8 +40,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(directory: Path) -> Summary:
-    summary = write_directory(directory, street_results(4), pictures=3)
-    write_report(directory)
+    results = street_results(4)
+    summary = write_directory(directory, results, pictures=3)
+    write_report(directory, results, summary)
     return summary
 
 
@@ -177,6 +178,7 @@ def test_hovering_and_the_keyboard_give_point_and_interval(page: Page, summary: 
 
 
 def test_the_pictures_are_those_of_the_chosen_codecs(page: Page, directory: Path, summary: Summary) -> None:
+    assert page.locator("#picture-note").inner_text().startswith("3 of 4 images, every point")
     read = (
         "async image => { await image.decode(); const c = new OffscreenCanvas(image.naturalWidth, image.naturalHeight)"
         ".getContext('2d'); c.drawImage(image, 0, 0); return [...c.getImageData(0, 0, image.naturalWidth, "
@@ -306,10 +308,8 @@ def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> 
     rows = results.rows.with_columns(
         pl.col("codec").replace("PlainGAN", name), pl.lit(name).alias("image") + pl.col("image")
     )
-    write_directory(
-        tmp_path, Results(rows, {**results.provenance, "classes": [name] * 11, "command": name}), pictures=1
-    )
-    write_report(tmp_path)
+    named = Results(rows, {**results.provenance, "classes": [name] * 11, "command": name})
+    write_report(tmp_path, named, write_directory(tmp_path, named, pictures=1))
     visit = Visit(browser, tmp_path)
     assert name in visit.page.locator("#curve-legend").inner_text()
     assert name in visit.page.locator("#picture-values").inner_text()
@@ -319,11 +319,12 @@ def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> 
 
 def test_hardly_any_results_are_shown_too(browser: Browser, tmp_path: Path) -> None:
     row = {"codec": "one", "point": "p", "kind": "model", "image": "a", "height": 128, "width": 256}
-    fine = Results(table([{**row, "bytes": 100, "bpp": 800 / 2**15, "psnr": 20.0}]), {})
-    failed = Results(table([{**row, "error": "it failed"}]), {})
+    fine = Results(table([{**row, "status": "ok", "bytes": 100, "bpp": 800 / 2**15, "psnr": 20.0}]), {})
+    failed = Results(table([{**row, "status": "failed", "error": "it failed"}]), {})
     for number, results in enumerate([fine, failed, Results(table([]), {})]):
         place = tmp_path / str(number)
         place.mkdir()
-        write_directory(place, results)
-        write_report(place)
-        Visit(browser, place).close()
+        write_report(place, results, write_directory(place, results))
+        visit = Visit(browser, place)
+        assert not visit.page.locator("#pictures, #pictures-link").first.is_visible()
+        visit.close()

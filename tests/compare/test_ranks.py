@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
+from semcomp_pl.cli.compare import as_yaml
 from semcomp_pl.compare.config import Settings
 from semcomp_pl.compare.rows import read_results
 from semcomp_pl.compare.run import compare
 from semcomp_pl.errors import SemcompError
 from tests.compare.conftest import TARGETS, Run, write_data
-from tests.modules.conftest import Lab
+from tests.lab import Lab
 
 
 def start(command: list[str]) -> list[subprocess.Popen[str]]:
@@ -39,9 +40,9 @@ def start(command: list[str]) -> list[subprocess.Popen[str]]:
 def test_two_ranks_measure_every_image_once_and_merge(settings: Settings, run: Run, lab: Lab, tmp_path: Path) -> None:
     """At first a rank's image cannot be written; the second time the other rank has nothing to do and waits for it."""
     alone = run(settings)
-    references = [{"format": "WebP", "targets": TARGETS}]
-    data = write_data(lab, tmp_path / "all.yaml", references=references, targets=TARGETS, judge=settings.judge)
-    command = [sys.executable, "-m", "semcomp_pl", "compare", settings.codecs[0].model, "--config", str(data)]
+    codecs = [as_yaml(entry) for entry in settings.codecs]
+    data = write_data(lab, tmp_path / "all.yaml", codecs=codecs, targets=TARGETS, judge=settings.judge)
+    command = [sys.executable, "-m", "semcomp_pl", "compare", "--config", str(data)]
     command += ["--workers=0", "--timed_images=0", "--draws=50", "--output", str(tmp_path / "ranks")]
     obstacle = tmp_path / "ranks" / "pictures" / "1"
     obstacle.parent.mkdir(parents=True)

@@ -1,6 +1,9 @@
 """The report's files: what stands in them, without a browser."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -8,14 +11,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from semcomp_pl.compare import report
-from semcomp_pl.compare.names import describe
-from semcomp_pl.compare.report.page import read_summary, write_report
+from semcomp_pl.compare.report import page as module
+from semcomp_pl.compare.report.page import write_report
+from semcomp_pl.compare.report.sentences import reason, warning
 from semcomp_pl.compare.rows import Results, table
-from semcomp_pl.compare.summary import Summary
+from semcomp_pl.compare.statistics.summarise import summarise
+from semcomp_pl.compare.summary import Caution, Summary, read_summary
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics import describe
 from tests.compare.results import write_directory
-from tests.compare.rows import street_results
+from tests.compare.rows import lose, street_results
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +29,21 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def summary(directory: Path) -> Summary:
-    found = write_directory(directory, pictures=1)
-    assert write_report(directory) == directory / "report.html"
+def results() -> Results:
+    return street_results(6)
+
+
+@pytest.fixture(scope="module")
+def summary(directory: Path, results: Results) -> Summary:
+    found = write_directory(directory, results, pictures=1)
+    assert write_report(directory, results, found) == directory / "report.html"
     return found
+
+
+@pytest.fixture(scope="module")
+def write(directory: Path, results: Results, summary: Summary) -> Callable[[], Path]:
+    """Write the report again."""
+    return partial(write_report, directory, results, summary)
 
 
 class Attributes(HTMLParser):
@@ -84,38 +100,32 @@ def test_markdown_has_the_values_and_marks_of_the_summary(directory: Path, summa
     assert "semcomp compare --config configs/compare/streets.yaml" in text
 
 
-def test_figures_are_linked_where_they_are(directory: Path, summary: Summary) -> None:
+def test_figures_are_linked_where_they_are(directory: Path, write: Callable[..., Path]) -> None:
     assert "![" not in (directory / "report.md").read_text()
     (directory / "figures").mkdir()
     (directory / "figures" / "psnr.svg").touch()
     (directory / "figures" / "perception_0.06.svg").touch()
-    write_report(directory)
+    write()
     links = re.findall(r"!\[.*?\]\((.*?)\)", (directory / "report.md").read_text())
     assert links == ["figures/psnr.svg", "figures/perception_0.06.svg"]
 
 
-def test_data_that_must_not_be_shown_are_not(directory: Path, summary: Summary) -> None:
-    assert "data:image/webp" in (directory / "report.html").read_text()
-    write_report(directory, pictures=0)
+def test_data_that_must_not_be_shown_are_not(directory: Path, write: Callable[..., Path]) -> None:
+    assert "data:image/webp" in write().read_text()
+    write(pictures=0)
     assert "data:image/webp" not in (directory / "report.html").read_text()
 
 
 def test_pictures_have_the_space_that_the_rest_leaves(
-    directory: Path, summary: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = directory / "report.html"
-    write_report(directory)
-    whole = page.stat().st_size
-    write_report(directory, pictures=0)
-    bare = page.stat().st_size
-    monkeypatch.setattr(report, "_SIZE", bare + (whole - bare) // 2)
-    write_report(directory)
-    assert bare < page.stat().st_size < bare + (whole - bare) * 0.7
-    monkeypatch.setattr(report, "_SIZE", bare // 2)
-    write_report(directory)
-    assert page.stat().st_size == bare
+    whole, bare = write().stat().st_size, write(pictures=0).stat().st_size
+    monkeypatch.setattr(module, "_SIZE", bare + (whole - bare) // 2)
+    assert bare < write().stat().st_size < bare + (whole - bare) * 0.7
+    monkeypatch.setattr(module, "_SIZE", bare // 2)
+    assert write().stat().st_size == bare
     monkeypatch.undo()
-    write_report(directory)
+    assert write().stat().st_size == whole
 
 
 def test_a_row_of_originals_that_says_nothing_is_left_out(tmp_path: Path) -> None:
@@ -124,48 +134,80 @@ def test_a_row_of_originals_that_says_nothing_is_left_out(tmp_path: Path) -> Non
         pl.lit(None, pl.List(pl.Int64)).alias("confusion"), pl.lit(None, pl.Float64).alias("accuracy")
     )
     for rows, shown in ((results.rows, True), (unjudged, False)):
-        write_directory(tmp_path, Results(rows, results.provenance), pictures=0)
-        write_report(tmp_path)
+        given = Results(rows, results.provenance)
+        write_report(tmp_path, given, write_directory(tmp_path, given, pictures=0))
         for name in ("report.html", "report.md"):
             text = (tmp_path / name).read_text()
             assert ("what the uncompressed originals reach" in text) == shown
             assert ("the ceiling" in text.partition("Over the rate")[0]) == shown
 
 
-def test_the_same_results_give_the_same_files(directory: Path, summary: Summary) -> None:
-    write_report(directory)
+def test_the_same_results_give_the_same_files(directory: Path, write: Callable[..., Path]) -> None:
+    write()
     first = [(directory / name).read_bytes() for name in ("report.html", "report.md")]
-    write_report(directory)
+    write()
     assert [(directory / name).read_bytes() for name in ("report.html", "report.md")] == first
 
 
 def test_hardly_any_results_can_be_reported(tmp_path: Path) -> None:
     row: dict[str, Any] = {"codec": "one", "point": "p", "kind": "model", "image": "a", "height": 8, "width": 8}
-    fine = Results(table([{**row, "bytes": 8, "bpp": 1.0, "psnr": 20.0}]), {})
-    failed = Results(table([{**row, "error": "it | failed"}]), {})
+    fine = Results(table([{**row, "status": "ok", "bytes": 8, "bpp": 1.0, "psnr": 20.0}]), {})
+    failed = Results(table([{**row, "status": "failed", "error": "it | failed"}]), {})
     for number, results in enumerate([fine, failed, Results(table([]), {})]):
         directory = tmp_path / str(number)
         directory.mkdir()
-        write_directory(directory, results)
-        write_report(directory)
+        write_report(directory, results, write_directory(directory, results))
         for rows in tables((directory / "report.md").read_text()):
             assert {len(line) for line in rows} == {len(rows[0])}
 
 
-def test_a_directory_without_results_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SemcompError, match="no results of a comparison found"):
-        write_report(tmp_path)
-    write_directory(tmp_path, pictures=0)
-    (tmp_path / "summary.json").write_text('{"codecs": []}')
-    with pytest.raises(SemcompError, match="no summary of a comparison found"):
-        write_report(tmp_path)
+def test_a_file_that_is_no_summary_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "summary.json"
+    with pytest.raises(SemcompError, match=r"summary\.json: no summary of a comparison found"):
+        read_summary(file)
+    file.write_text('{"codecs": []}')
+    with pytest.raises(SemcompError, match=r"summary\.json: no summary of a comparison found"):
+        read_summary(file)
+
+
+def test_reasons_are_sentences(results: Results) -> None:
+    given = lose(results, "WebP", "best at 0.03", *results.rows["image"], status="no_file")
+    given = lose(given, "PlainGAN", "d4C2", "street_002", "street_003")
+    given = replace(given, rows=given.rows.filter((pl.col("codec") != "AVIF") | (pl.col("target") == 0.1)))
+    summary = summarise(given, draws=10)
+    at = summary.at_rates[0]
+    assert {entry.codec: reason(entry, summary, at.target) for entry in at.entries if entry.status != "ok"} == {
+        "PlainGAN": "2 of 6 images failed at d4C2",
+        "AVIF": "no point at or below 0.03 bpp",
+        "WebP": "no file for 6 of 6 images at best at 0.03",
+    }
+    said = [warning(one) for one in summary.warnings]
+    assert said == ["PlainGAN, d4C2: 2 of 6 images failed, so it stands at no target rate"]
+
+
+@pytest.mark.parametrize(
+    ("caution", "text"),
+    [
+        (Caution("no_ceiling"), "no originals were judged: there is no ceiling"),
+        (Caution("unfinished", 12, 50), "unfinished: 12 of 50 images so far"),
+        (Caution("incomplete", 5, 12, "WebP", "q10"), "WebP, q10: 5 of 12 images so far"),
+        (
+            Caution("no_file", 1, 12, "WebP", "q10"),
+            "WebP, q10: no file for 1 of 12 images, so it stands at no target rate",
+        ),
+        (Caution("one_image"), "one image only: there are no intervals"),
+    ],
+    ids=lambda given: given.problem if isinstance(given, Caution) else "",
+)
+def test_cautions_are_sentences(caution: Caution, text: str) -> None:
+    assert warning(caution).startswith(text)
 
 
 def test_markup_in_names_is_text(tmp_path: Path) -> None:
     results = street_results(2)
     rows = results.rows.with_columns(pl.col("codec").replace("WebP", "<b>|`x`</script>"))
-    write_directory(tmp_path, Results(rows, {**results.provenance, "command": "<i>`rm`\n"}), pictures=0)
-    write_report(tmp_path)
+    named = Results(rows, {**results.provenance, "command": "<i>`rm`\n"})
+    write_report(tmp_path, named, write_directory(tmp_path, named, pictures=0))
     page = (tmp_path / "report.html").read_text()
     assert not {tag for tag, _ in Attributes(page).found} & {"b", "i"}
     text = (tmp_path / "report.md").read_text()

@@ -19,7 +19,9 @@ from semcomp_pl.compare.rows import (
 from semcomp_pl.errors import SemcompError
 from tests.compare.rows import street_results
 
-ROW: dict[str, Any] = {"codec": "A", "point": "p", "kind": "model", "image": "i", "height": 8, "width": 8} | {
+ROW: dict[str, Any] = {"codec": "A", "point": "p", "kind": "model", "image": "i", "status": "ok"} | {
+    "height": 8,
+    "width": 8,
     "bytes": 10,
     "bpp": 1.25,
 }
@@ -35,7 +37,7 @@ def test_file_keeps_rows_provenance_and_set_metrics(tmp_path: Path) -> None:
 
 
 def test_what_a_row_lacks_is_null() -> None:
-    rows = table([ROW | {"bytes_latent": 4, "psnr": 30}, ROW | {"image": "j", "error": "no"}])
+    rows = table([ROW | {"bytes_latent": 4, "psnr": 30}, ROW | {"image": "j", "status": "failed", "error": "no"}])
     assert rows["psnr"].to_list() == [30.0, None]
     assert rows["target"].to_list() == [None, None]
     assert rows["confusion"].to_list() == [None, None]
@@ -58,7 +60,10 @@ def test_parts_with_other_metrics_merge() -> None:
         (table([ROW]).with_columns(note=pl.lit("text")), "column note of type String"),
         (table([ROW]).with_columns(bpp=pl.lit(1.2)), "1.2 bpp of 10 bytes"),
         (table([ROW]).with_columns(bpp=pl.lit(None, pl.Float64)), "None bpp of 10 bytes"),
-        (table([ROW]).with_columns(kind=pl.lit("other")), "kinds"),
+        (table([ROW]).with_columns(kind=pl.lit("other")), "kind .*other.* found"),
+        (table([ROW]).with_columns(status=pl.lit("lost")), "status .*lost.* found"),
+        (table([ROW]).with_columns(status=pl.lit("failed")), "status failed with error None"),
+        (table([ROW]).with_columns(error=pl.lit("no")), "status ok with error 'no'"),
         (pl.concat([table([ROW]), table([ROW])]), "two rows of codec A, point p, image i"),
     ],
 )

@@ -8,21 +8,20 @@ import pytest
 import torch
 from torchvision.models import inception_v3
 
+from semcomp_pl import load
+from semcomp_pl.checkpoints.export import export
+from semcomp_pl.checkpoints.loading import load_discriminator
+from semcomp_pl.compare.config import Settings
 from semcomp_pl.compare.measure import parts
-from semcomp_pl.compare.config import ModelCodec, Settings
 from semcomp_pl.compare.run import compare, fill
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.metrics import FID, KID
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
 from semcomp_pl.metrics.fid import INCEPTION, InceptionFeatures
-from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.checkpoints.export import export
-from semcomp_pl.checkpoints.loading import load
-from semcomp_pl.modules.realism import TrainedDiscriminator
-from tests.compare.conftest import Files
+from tests.compare.conftest import Files, model
+from tests.lab import Lab
 from tests.metrics import stand_in
-from tests.modules.conftest import Lab
 
 
 @pytest.fixture
@@ -42,13 +41,12 @@ def test_fid_and_kid_are_of_all_images_at_once(
     settings = replace(settings, metrics=["fid", "kid"], pictures=0)
     assert compare(settings, lab.data()) == 0
     output = Path(settings.output)
-    model, data = load(files.plain), ImageDataset(lab.data().store("val"))
-    assert isinstance(model, CodecModule)
+    codec, data = load(files.plain), ImageDataset(lab.data().store("val"))
     metrics = {"fid": FID(inception), "kid": KID(inception)}
     images = [data[index]["image"] for index in range(len(data))]
     for metric in metrics.values():
         for image in images:
-            metric.update(model.decompress(model.compress(image))[None], image[None])
+            metric.update(codec.decompress(codec.compress(image))[None], image[None])
     (point,) = (each for each in json.loads((output / "summary.json").read_text())["points"] if each["kind"] == "model")
     for name, metric in metrics.items():
         value = point["metrics"][name]
@@ -80,20 +78,19 @@ def test_a_discriminator_judges_but_not_its_own_model(
     judge = str(lab.checkpoint(lab.model("semantic_discriminator_gan"), tmp_path / "judge.ckpt"))
     settings = replace(settings, realism_judge=judge)
     results = parts.collect(fill(settings, lab.data()).directory)
-    model, metric = load(files.plain), DiscriminatorFM(TrainedDiscriminator.from_file(judge))
-    assert isinstance(model, CodecModule)
+    codec, metric = load(files.plain), DiscriminatorFM(load_discriminator(judge))
     data = ImageDataset(lab.data().store("val"))
     for index in range(len(data)):
         image, label = data[index]["image"], data[index]["label"]
-        decoded = model.decompress(model.compress(image))
+        decoded = codec.decompress(codec.compress(image))
         expected = metric.per_image(decoded[None], image[None], label[None]).item()
         (row,) = results.rows.filter(codec="RateDistortion", image=data[index]["name"]).iter_rows(named=True)
         assert row["discriminator_fm"] == pytest.approx(expected, rel=1e-5)
     assert results.rows.filter(codec="Original")["discriminator_fm"].to_list() == [0] * len(data)
     assert results.provenance["metrics"] == {"discriminator_fm": metric.provenance()}
     own = export(judge, str(tmp_path / "exported"))
-    for codec in (judge, str(own)):
-        with pytest.raises(SemcompError, match="that one of the models was trained against found"):
-            fill(replace(settings, codecs=[ModelCodec(codec)]), lab.data())
+    for path in (judge, own):
+        with pytest.raises(SemcompError, match="that SemanticDiscriminatorGAN, d4C8L5 was trained against found"):
+            fill(replace(settings, codecs=[model(path)]), lab.data())
     with pytest.raises(SemcompError, match="a discriminator that sees 4 classes found, the data have 0"):
         fill(replace(settings, output=str(tmp_path / "bare"), judge=None), lab.data(labels=False))

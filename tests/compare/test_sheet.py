@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.measure.pictures import picture_path
-from semcomp_pl.compare.rows import read_results
+from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.report.sheet import reconstructions
+from semcomp_pl.compare.rows import read_results
 from tests.compare.results import write_directory
 
 

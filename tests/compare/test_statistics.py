@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from semcomp_pl.compare import statistics
+from semcomp_pl.compare.statistics import bootstrap as module
 from semcomp_pl.compare.statistics.bootstrap import Array, Bootstrap, hits_and_unions, interval, paired
 from semcomp_pl.metrics.miou import class_iou
 
@@ -71,7 +71,7 @@ def test_the_seed_decides_and_chunks_do_not(rng: np.random.Generator, monkeypatc
     first = Bootstrap(30, 500, seed=1).values(sample, [])["psnr"]
     assert np.array_equal(first, Bootstrap(30, 500, seed=1).values(sample, [])["psnr"])
     assert not np.array_equal(first, Bootstrap(30, 500, seed=2).values(sample, [])["psnr"])
-    monkeypatch.setattr(statistics, "_CHUNK", 30 * 7)
+    monkeypatch.setattr(module, "_CHUNK", 30 * 7)
     assert Bootstrap(30, 500, seed=1).values(sample, [])["psnr"] == pytest.approx(first, rel=1e-12)
 
 

@@ -12,10 +12,10 @@ import torch
 
 from semcomp_pl.compare.rows import Results
 from semcomp_pl.compare.statistics.summarise import summarise
-from semcomp_pl.compare.summary import TARGETS, Entry, Summary
+from semcomp_pl.compare.summary import Caution, Entry, Summary
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.miou import class_iou
-from tests.compare.rows import CLASSES, street_results
+from tests.compare.rows import CLASSES, lose, street_results
 
 DRAWS = 300
 
@@ -43,19 +43,11 @@ def with_rows(results: Results, *changes: pl.Expr) -> Results:
     return replace(results, rows=results.rows.with_columns(*changes))
 
 
-def fail(results: Results, codec: str, point: str, image: str) -> Results:
-    """The results with one pair that failed."""
-    here = (pl.col("codec") == codec) & (pl.col("point") == point) & (pl.col("image") == image)
-    lost = ["bytes", "bpp", "psnr", "ms_ssim_4", "lpips", "accuracy", "latent_iou", "confusion", "confusion_self"]
-    erased = [pl.when(here).then(None).otherwise(pl.col(name)).alias(name) for name in lost]
-    return with_rows(results, *erased, pl.when(here).then(pl.lit("no memory")).otherwise("error").alias("error"))
-
-
 def test_values_are_those_of_the_rows(results: Results, summary: Summary) -> None:
     point, rows = summary.point("PlainGAN", "d4C8"), of(results, "PlainGAN", "d4C8")
     for name in ("psnr", "ms_ssim_4", "lpips", "accuracy"):
         assert point.metrics[name].value == pytest.approx(rows[name].to_numpy().mean(), rel=1e-12)
-    for column, name in (("confusion", "miou"), ("confusion_self", "miou_self")):
+    for column, name in (("confusion", "miou"), ("confusion_agreement", "miou_agreement")):
         iou = class_iou(torch.tensor(rows[column].to_list()).sum(dim=0).reshape(11, 11))
         assert point.metrics[name].value == pytest.approx(iou.nanmean().item(), rel=1e-12)
         if name == "miou":
@@ -89,7 +81,7 @@ def test_order_of_codecs_points_and_metrics(summary: Summary) -> None:
     assert len(rates) == 4
     assert summary.metrics == [
         *("psnr", "ms_ssim_4", "lpips", "fid", "accuracy"),
-        *("miou", "miou_self", "miou_ratio", "latent_iou"),
+        *("miou", "miou_agreement", "miou_ratio", "latent_iou"),
     ]
     assert summary.warnings == []
 
@@ -97,7 +89,7 @@ def test_order_of_codecs_points_and_metrics(summary: Summary) -> None:
 def test_the_original_is_the_ceiling_and_nothing_else(summary: Summary) -> None:
     assert summary.ceiling is not None
     assert "psnr" not in summary.ceiling.metrics  # it is infinite
-    assert summary.ceiling.metrics["miou_self"].value == 1
+    assert summary.ceiling.metrics["miou_agreement"].value == 1
     assert "original" not in summary.codecs
     assert all(one.kind != "original" for one in summary.points)
 
@@ -150,24 +142,36 @@ def test_differences_are_of_all_pairs_and_all_classes(summary: Summary) -> None:
 
 
 def test_a_point_with_a_failure_stands_at_no_target(results: Results) -> None:
-    summary = summarise(fail(results, "PlainGAN", "d4C2", "street_003"), draws=DRAWS)
+    summary = summarise(lose(results, "PlainGAN", "d4C2", "street_003"), draws=DRAWS)
     point = summary.point("PlainGAN", "d4C2")
-    assert (point.images, point.failed) == (11, 1)
+    assert (point.images, point.no_file, point.failed) == (11, 0, 1)
     rows = of(results, "PlainGAN", "d4C2").filter(pl.col("image") != "street_003")
     assert point.metrics["psnr"].value == pytest.approx(rows["psnr"].to_numpy().mean(), rel=1e-12)
-    assert entry(summary, 0.03, "PlainGAN").point is None
-    assert entry(summary, 0.03, "PlainGAN").reason == "1 of 12 images failed at d4C2"
-    assert any(text.startswith("PlainGAN, d4C2: 1 of 12 images failed") for text in summary.warnings)
+    found = entry(summary, 0.03, "PlainGAN")
+    assert (found.status, found.point, found.tried) == ("failed", None, "d4C2")
+    assert summary.warnings == [Caution("failed", 1, 12, "PlainGAN", "d4C2")]
     notes = [b.notes for b in summary.bjontegaard if b.anchor == "PlainGAN"]
     assert all("PlainGAN has 3 points, at least 4 are needed" in each for each in notes)
 
 
 def test_a_rate_below_a_formats_smallest_files_is_said_in_its_row_alone(results: Results) -> None:
-    for image in sorted(results.rows["image"].unique()):
-        results = fail(results, "WebP", "best at 0.03", image)
+    results = lose(results, "WebP", "best at 0.03", *results.rows["image"], status="no_file")
     summary = summarise(results, draws=DRAWS)
-    assert entry(summary, 0.03, "WebP").reason == "no file for 12 of 12 images at best at 0.03"
-    assert not any("WebP" in text for text in summary.warnings)
+    found = entry(summary, 0.03, "WebP")
+    assert (found.status, found.point, found.tried) == ("no_file", None, "best at 0.03")
+    assert (summary.point("WebP", "best at 0.03").no_file, summary.warnings) == (12, [])
+
+
+def test_a_rate_that_some_images_cannot_reach_is_warned_of(results: Results) -> None:
+    summary = summarise(lose(results, "WebP", "best at 0.03", "street_001", status="no_file"), draws=DRAWS)
+    assert entry(summary, 0.03, "WebP").status == "no_file"
+    assert summary.warnings == [Caution("no_file", 1, 12, "WebP", "best at 0.03")]
+
+
+def test_a_codec_whose_points_are_all_above_a_target_has_none(results: Results) -> None:
+    rows = results.rows.filter((pl.col("codec") != "PlainGAN") | (pl.col("point") == "d4C16"))
+    found = entry(summarise(replace(results, rows=rows), draws=DRAWS), 0.03, "PlainGAN")
+    assert (found.status, found.point, found.tried) == ("no_point", None, None)
 
 
 def test_results_so_far(results: Results) -> None:
@@ -175,8 +179,8 @@ def test_results_so_far(results: Results) -> None:
     summary = summarise(replace(results, rows=rows.filter(pl.col("kind") != "original")), draws=DRAWS)
     assert summary.ceiling is None
     assert "miou_ratio" not in summary.metrics
-    assert "no originals were judged: there is no ceiling" in summary.warnings
-    assert "WebP, best at 0.03: 5 of 12 images so far" in summary.warnings
+    assert Caution("no_ceiling") in summary.warnings
+    assert Caution("incomplete", 5, 12, "WebP", "best at 0.03") in summary.warnings
     (at,) = [one for one in summary.at_rates if one.target == 0.06]
     (pair,) = [one for one in at.differences if (one.codec, one.other) == ("AVIF", "WebP")]
     first = [of(results, codec, "best at 0.06").filter(pl.col("image") < "street_005") for codec in ("AVIF", "WebP")]
@@ -190,7 +194,7 @@ def test_nothing_yet_and_one_image(results: Results) -> None:
     assert (empty.codecs, empty.points, empty.ceiling) == ([], [], None)
     one = summarise(replace(results, rows=results.rows.filter(pl.col("image") == "street_000")), draws=DRAWS)
     assert all(each.low is None for point in one.points for each in point.metrics.values())
-    assert "one image only: there are no intervals" in one.warnings
+    assert Caution("one_image") in one.warnings
     deltas = [each for delta in one.bjontegaard for each in (delta.rate, delta.quality) if each is not None]
     assert deltas
     assert all(each.low is None for each in deltas)
@@ -218,12 +222,12 @@ def test_a_class_that_one_image_shows_has_no_interval(results: Results) -> None:
 def test_images_that_are_still_to_come_are_said(results: Results) -> None:
     planned = [f"street_{place:03d}" for place in range(50)]
     summary = summarise(replace(results, provenance={**results.provenance, "images": planned}), draws=DRAWS)
-    assert summary.warnings == ["unfinished: 12 of 50 images so far"]
+    assert summary.warnings == [Caution("unfinished", 12, 50)]
 
 
 def test_without_a_judge(results: Results) -> None:
     rows = results.rows.with_columns(
-        confusion=pl.lit(None, pl.List(pl.Int64)), confusion_self=pl.lit(None, pl.List(pl.Int64))
+        confusion=pl.lit(None, pl.List(pl.Int64)), confusion_agreement=pl.lit(None, pl.List(pl.Int64))
     )
     summary = summarise(Results(rows, {}), draws=DRAWS)
     assert summary.metrics == ["psnr", "ms_ssim_4", "lpips", "accuracy", "latent_iou"]
@@ -244,7 +248,7 @@ def test_files(summary: Summary, tmp_path: Path) -> None:
     summary.write(tmp_path)
     read = json.loads((tmp_path / "summary.json").read_text())
     assert read == json.loads(json.dumps(summary.to_json()))
-    assert [at["target"] for at in read["at_rates"]] == list(TARGETS)
+    assert [at["target"] for at in read["at_rates"]] == [0.03, 0.04, 0.06, 0.075, 0.1]
     with (tmp_path / "summary.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 25

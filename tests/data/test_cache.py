@@ -82,7 +82,7 @@ def test_images_of_different_sizes_stay_as_they_are(tmp_path: Path, rng: np.rand
 
 
 @pytest.mark.slow
-def test_d1_workers_build_the_same_and_name_the_broken_file(cityscapes_root: Path, tmp_path: Path) -> None:
+def test_workers_build_the_same_and_name_the_broken_file(cityscapes_root: Path, tmp_path: Path) -> None:
     source = Cityscapes(str(cityscapes_root))
     samples = [s._replace(name=f"{i}{s.name}") for i in range(20) for s in source.samples("train")]
     broken = samples[2].image
@@ -268,7 +268,7 @@ def test_full_disk_is_an_error_that_leaves_nothing(source: Watched, tmp_path: Pa
     assert finished(tmp_path / "cache") == []
 
 
-def test_d1_skip_leaves_broken_files_out_and_says_so(source: Watched, tmp_path: Path) -> None:
+def test_skip_leaves_broken_files_out_and_says_so(source: Watched, tmp_path: Path) -> None:
     (source.root / "train" / "train0.png").write_bytes(b"broken")
     ids = np.full((20, 30), 77, np.uint8)
     Image.fromarray(ids).save(source.root / "trainannot" / "train3.png")
@@ -284,14 +284,14 @@ def test_d1_skip_leaves_broken_files_out_and_says_so(source: Watched, tmp_path: 
         make(source, tmp_path / "cache", on_error="raise")
 
 
-def test_d1_error_leaves_nothing(source: Watched, tmp_path: Path) -> None:
+def test_an_error_leaves_nothing(source: Watched, tmp_path: Path) -> None:
     (source.root / "train" / "train4.png").write_bytes(b"broken")
     with pytest.raises(SemcompError, match=r"train/train4\.png: not a readable image"):
         make(source, tmp_path / "cache")
     assert finished(tmp_path / "cache") == []
 
 
-def test_d1_nothing_readable(source: Watched, tmp_path: Path) -> None:
+def test_nothing_readable_is_an_error(source: Watched, tmp_path: Path) -> None:
     for path in (source.root / "train").iterdir():
         path.write_bytes(b"broken")
     with pytest.raises(SemcompError, match=r"none of the 5 images can be read; the first error: .*train0\.png"):

@@ -96,7 +96,7 @@ def test_training_order_is_a_function_of_seed_and_epoch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_m1_two_processes_evaluate_every_image_once(tmp_path: Path) -> None:
+def test_two_processes_evaluate_every_image_once(tmp_path: Path) -> None:
     source = images(tmp_path / "data", 9, 7)
     data = module(source, tmp_path / "cache", batch_size=2, eval_batch_size=2)
     trainer(tmp_path, max_epochs=1, devices=2, strategy="ddp_fork").fit(Recorder(tmp_path), data)
@@ -107,7 +107,7 @@ def test_m1_two_processes_evaluate_every_image_once(tmp_path: Path) -> None:
     assert not set(trained[0]) & set(trained[1])
 
 
-def test_m2_fewer_images_than_a_batch(tmp_path: Path) -> None:
+def test_fewer_images_than_a_batch_are_refused(tmp_path: Path) -> None:
     data = module(images(tmp_path / "data", 3, 1), tmp_path / "cache", batch_size=4)
     data.setup("fit")
     with pytest.raises(SemcompError, match="3 training images found, expected at least one batch of 4"):
@@ -228,7 +228,7 @@ def test_procedural_data_are_made_and_measured(tmp_path: Path) -> None:
     assert json.loads(json.dumps(mean)) == mean
 
 
-def test_d1_skipped_files_are_reported(folder_root: Path, tmp_path: Path) -> None:
+def test_skipped_files_are_reported(folder_root: Path, tmp_path: Path) -> None:
     (folder_root / "val" / "val1.png").write_bytes(b"broken")
     source = SOURCES["folder"](folder_root)
     data = module(source, tmp_path / "cache", on_error="skip")

@@ -71,7 +71,7 @@ def test_largest_centred_box(size: tuple[int, int], frame: Frame, box: tuple[int
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 13)], ids=str)
-def test_d8_images_smaller_than_the_frame_are_enlarged(size: tuple[int, int]) -> None:
+def test_images_smaller_than_the_frame_are_enlarged(size: tuple[int, int]) -> None:
     frame = Frame(32, 64)
     assert frame.image(Image.new("RGB", size, (9, 8, 7))).tolist() == np.full((32, 64, 3), (9, 8, 7)).tolist()
     assert (frame.map(np.full(size[::-1], 3)) == 3).all()
@@ -85,7 +85,7 @@ def test_no_frame_keeps_the_files_own_size(folder_root: Path) -> None:
     assert found["label"].shape == found["image"].shape[:2]
 
 
-def test_d5_mask_of_another_size_names_both_files(folder_root: Path) -> None:
+def test_mask_of_another_size_names_both_files(folder_root: Path) -> None:
     Image.new("L", (30, 21)).save(folder_root / "trainannot" / "train1.png")
     source = Folder(str(folder_root), masks="annot", classes=list("abcd"), ignore_id=4)
     with pytest.raises(SemcompError, match=r"trainannot/train1\.png: a map of 30x21 .* 30x20 as .*train/train1\.png"):

@@ -26,7 +26,7 @@ def test_folder_lists_pairs_by_name(folder_root: Path) -> None:
         assert sample.label == folder_root / "trainannot" / f"{sample.name}.png"
 
 
-def test_d6_ignored_ids_become_255_and_others_stay(folder_root: Path) -> None:
+def test_ignored_ids_become_255_and_others_stay(folder_root: Path) -> None:
     path = folder_root / "trainannot" / "train0.png"
     raw = np.asarray(Image.open(path))
     found = folder(folder_root).read_label(path)
@@ -36,7 +36,7 @@ def test_d6_ignored_ids_become_255_and_others_stay(folder_root: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [5, 254, 256, 65535])
-def test_d6_id_outside_the_taxonomy_names_file_and_value(folder_root: Path, wrong: int) -> None:
+def test_id_outside_the_taxonomy_names_file_and_value(folder_root: Path, wrong: int) -> None:
     path = folder_root / "trainannot" / "train0.png"
     ids = np.zeros((20, 30), np.uint16)
     ids[3, 4] = wrong
@@ -45,7 +45,7 @@ def test_d6_id_outside_the_taxonomy_names_file_and_value(folder_root: Path, wron
         folder(folder_root).read_label(path)
 
 
-def test_d7_missing_and_orphaned_masks_in_one_message(folder_root: Path) -> None:
+def test_missing_and_orphaned_masks_in_one_message(folder_root: Path) -> None:
     for i in range(3):
         (folder_root / "trainannot" / f"train{i}.png").unlink()
     Image.new("L", (30, 20)).save(folder_root / "trainannot" / "stray.png")
@@ -55,20 +55,20 @@ def test_d7_missing_and_orphaned_masks_in_one_message(folder_root: Path) -> None
         folder(folder_root).samples("train")
 
 
-def test_d7_five_names_are_enough(folder_root: Path) -> None:
+def test_five_names_of_many_are_listed(folder_root: Path) -> None:
     for i in range(7):
         Image.new("RGB", (30, 20)).save(folder_root / "val" / f"x{i}.png")
     with pytest.raises(SemcompError, match=r"7 \(x0, x1, x2, x3, x4, \.\.\.\) images without"):
         folder(folder_root).samples("val")
 
 
-def test_d7_duplicate_stem(folder_root: Path) -> None:
+def test_shared_names_are_listed(folder_root: Path) -> None:
     Image.new("RGB", (30, 20)).save(folder_root / "train" / "train0.jpg")
     with pytest.raises(SemcompError, match=r"train: 1 \(train0\.jpg\) share their names"):
         folder(folder_root).samples("train")
 
 
-def test_d7_empty_split_missing_split_and_unnamed_split(folder_root: Path) -> None:
+def test_empty_missing_and_unnamed_splits_are_told_apart(folder_root: Path) -> None:
     shutil.rmtree(folder_root / "val")
     with pytest.raises(SemcompError, match="val: no such directory"):
         folder(folder_root).samples("val")
@@ -130,13 +130,13 @@ def test_cityscapes_test_split_has_no_labels(cityscapes_root: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["labelIds", "instanceIds"])
-def test_d7_cityscapes_with_missing_truth(cityscapes_root: Path, kind: str) -> None:
+def test_cityscapes_with_missing_truth(cityscapes_root: Path, kind: str) -> None:
     next((cityscapes_root / "gtFine" / "train" / "bochum").glob(f"*_{kind}.png")).unlink()
     with pytest.raises(SemcompError, match=r"gtFine/train: 1 \(bochum_00000\d_000019\) images without"):
         Cityscapes(str(cityscapes_root)).samples("train")
 
 
-def test_d7_cityscapes_without_gtfine_or_images(cityscapes_root: Path) -> None:
+def test_cityscapes_without_gtfine_or_images(cityscapes_root: Path) -> None:
     shutil.rmtree(cityscapes_root / "gtFine")
     with pytest.raises(SemcompError, match="gtFine/val: no such directory"):
         Cityscapes(str(cityscapes_root)).samples("val")
@@ -145,7 +145,7 @@ def test_d7_cityscapes_without_gtfine_or_images(cityscapes_root: Path) -> None:
         Cityscapes(str(cityscapes_root)).samples("val")
 
 
-def test_d6_cityscapes_id_34(cityscapes_root: Path) -> None:
+def test_cityscapes_has_no_id_34(cityscapes_root: Path) -> None:
     source = Cityscapes(str(cityscapes_root))
     label = source.samples("train")[0].label
     assert label is not None
@@ -205,13 +205,13 @@ def test_coco_10k_labels(coco_10k_root: Path, contiguous: bool) -> None:
 
 
 @pytest.mark.parametrize(("folder_name", "kind"), [("images", "image"), ("annotations", "annotation")])
-def test_d7_coco_10k_incomplete(coco_10k_root: Path, folder_name: str, kind: str) -> None:
+def test_coco_10k_incomplete(coco_10k_root: Path, folder_name: str, kind: str) -> None:
     next((coco_10k_root / folder_name).glob("*077.*")).unlink()
     with pytest.raises(SemcompError, match=rf"1 \(COCO_train2014_000000000077\) of the 2 names .* no {kind}"):
         CocoStuff10k(str(coco_10k_root)).samples("train")
 
 
-def test_d7_coco_10k_lists(coco_10k_root: Path) -> None:
+def test_coco_10k_lists_are_checked(coco_10k_root: Path) -> None:
     file = coco_10k_root / "imageLists" / "train.txt"
     file.write_text(file.read_text() * 2)
     with pytest.raises(SemcompError, match=r"4 names, 2 \(.*\) of them twice"):
@@ -225,7 +225,7 @@ def test_d7_coco_10k_lists(coco_10k_root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no S", "empty", "version 1.0"])
-def test_d1_coco_10k_broken_mat(coco_10k_root: Path, damage: str) -> None:
+def test_a_broken_mat_file_of_coco_10k_is_named(coco_10k_root: Path, damage: str) -> None:
     source = CocoStuff10k(str(coco_10k_root))
     label = source.samples("train")[0].label
     assert label is not None
@@ -266,7 +266,7 @@ def test_coco_164k_instances(coco_164k_root: Path) -> None:
     np.testing.assert_array_equal(found[label < 91], raw[label < 91].astype(int) + 1)
 
 
-def test_d6_coco_class_that_never_occurs(coco_164k_root: Path) -> None:
+def test_a_coco_class_that_never_occurs_is_refused(coco_164k_root: Path) -> None:
     label = coco_164k_root / "annotations" / "val2017" / "000000000139.png"
     Image.fromarray(np.full((20, 30), 11, np.uint8)).save(label)
     with pytest.raises(SemcompError, match=r"label id 11 found, expected one of 0\.\.10, 12\.\.24, "):
@@ -274,7 +274,7 @@ def test_d6_coco_class_that_never_occurs(coco_164k_root: Path) -> None:
     assert CocoStuff164k(str(coco_164k_root), contiguous=False).read_label(label)[0, 0] == 11
 
 
-def test_d7_coco_164k(coco_164k_root: Path) -> None:
+def test_coco_164k_incomplete(coco_164k_root: Path) -> None:
     (coco_164k_root / "annotations" / "train2017" / "000000000025.png").unlink()
     with pytest.raises(SemcompError, match=r"1 \(000000000025\) images without label map"):
         CocoStuff164k(str(coco_164k_root)).samples("train")
@@ -286,6 +286,6 @@ def test_d7_coco_164k(coco_164k_root: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [Cityscapes, StreetScenes, CocoStuff10k, CocoStuff164k, Folder], ids=str)
-def test_d7_missing_root_is_named(tmp_path: Path, source: type[ImageSource]) -> None:
+def test_missing_root_is_named(tmp_path: Path, source: type[ImageSource]) -> None:
     with pytest.raises(SemcompError, match=r"nowhere/.*[Nn]o such .*--data\.source\.root"):
         source(str(tmp_path / "nowhere")).samples("train")  # type: ignore[call-arg]

@@ -79,7 +79,7 @@ def test_sets_of_features_give_what_the_metrics_count(images: int) -> None:
     assert fid(Corners()(real), Corners()(real)).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_m6_one_image_is_refused() -> None:
+def test_one_image_is_refused() -> None:
     for metric in (FID(Corners()), KID(Corners())):
         metric.update(*(x[:1] for x in data()))
         with pytest.raises(SemcompError, match=r"of 1 images asked for, expected at least 2"):

@@ -90,7 +90,7 @@ def test_equals_a_hand_written_confusion_matrix(batch: int) -> None:
     assert metric.compute().item() == pytest.approx(expected.mean(), abs=1e-12)
 
 
-def test_m4_absent_classes_are_nan_and_left_out_of_the_mean() -> None:
+def test_absent_classes_are_nan_and_left_out_of_the_mean() -> None:
     metric = MeanIoU(4)
     metric.update(torch.tensor([[[0, 0, 2, 3]]]), torch.tensor([[[0, 0, 0, 255]]]))
     iou = metric.per_class()
@@ -99,7 +99,7 @@ def test_m4_absent_classes_are_nan_and_left_out_of_the_mean() -> None:
     assert metric.compute().item() == pytest.approx(1 / 3)
 
 
-def test_m4_nothing_to_judge_is_nan() -> None:
+def test_nothing_to_judge_is_nan() -> None:
     metric = MeanIoU(2)
     metric.update(torch.zeros(1, 2, 2, dtype=torch.long), torch.full((1, 2, 2), 255))
     assert metric.compute().isnan()
@@ -114,7 +114,7 @@ def test_m4_nothing_to_judge_is_nan() -> None:
         (torch.tensor([[[-1, 1]]]), torch.tensor([[[0, 1]]]), r"prediction ids -1\.\.1 found"),
         (torch.tensor([[[0, 1]]]), torch.tensor([[[0], [1]]]), r"\(1, 1, 2\).*\(1, 2, 1\)"),
     ],
-    ids=["D6 prediction", "D6 label", "negative", "shape"],
+    ids=["prediction", "label", "negative", "shape"],
 )
 def test_ids_and_shapes_outside_the_taxonomy_are_refused(
     prediction: torch.Tensor, label: torch.Tensor, message: str

@@ -45,12 +45,12 @@ def test_five_scales_equal_pytorch_msssim(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(("size", "scales"), [((128, 256), 4), ((88, 88), 4), ((64, 64), 3), ((22, 90), 2)])
-def test_m5_fewer_scales_equal_pytorch_msssim(size: tuple[int, int], scales: int) -> None:
+def test_fewer_scales_equal_pytorch_msssim(size: tuple[int, int], scales: int) -> None:
     x, y = pair(*size)
     torch.testing.assert_close(ms_ssim(x, y), reference(x, y, scales), atol=1e-7, rtol=0)
 
 
-def test_m5_one_scale_equals_scikit_image() -> None:
+def test_one_scale_equals_scikit_image() -> None:
     x, y = pair(20, 32)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
     expected = [
@@ -60,7 +60,7 @@ def test_m5_one_scale_equals_scikit_image() -> None:
     np.testing.assert_allclose(ms_ssim(x, y), expected, atol=1e-6)
 
 
-def test_m5_one_scale_is_ssim() -> None:
+def test_one_scale_is_ssim() -> None:
     x, y = pair(13, 21)
     expected = pytorch_msssim.ssim(x, y, 1.0, size_average=False, win=WINDOW.repeat(3, 1, 1, 1), nonnegative_ssim=True)
     torch.testing.assert_close(ms_ssim(x, y), expected, atol=1e-7, rtol=0)
@@ -82,7 +82,7 @@ def test_m5_one_scale_is_ssim() -> None:
         (176, 5),
     ],
 )
-def test_m5_the_smaller_side_decides_the_scales(side: int, scales: int | None) -> None:
+def test_the_smaller_side_decides_the_scales(side: int, scales: int | None) -> None:
     key = None if scales is None else "ms_ssim" if scales == 5 else f"ms_ssim_{scales}"
     for size in ((side, 200), (200, side)):
         assert scales_for(size) == scales

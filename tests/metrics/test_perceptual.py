@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchmetrics.functional.image as published
-from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch import Tensor, nn
 from torchvision.models import alexnet, vgg16
 
 from semcomp_pl.errors import SemcompError
@@ -17,6 +16,7 @@ from semcomp_pl.metrics import DISTS, LPIPS, MUSIQ
 from semcomp_pl.metrics.network import NetworkMean, WeightFile
 from semcomp_pl.metrics.perceptual import ALEXNET, MUSIQ_KONIQ, VGG16
 from tests.metrics import stand_in
+from tests.metrics.two_processes import figures_of_both
 
 FILES = Path(published.__file__).parent
 KINDS: dict[str, tuple[Callable[..., NetworkMean], WeightFile]] = {
@@ -93,7 +93,7 @@ def test_equals_pyiqa_from_the_same_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_l5_missing_and_damaged_weights_are_named(name: str) -> None:
+def test_missing_and_damaged_weights_are_named(name: str) -> None:
     kind, weights = KINDS[name]
     place = Path(torch.hub.get_dir()) / weights.folder / weights.name
     with pytest.raises(SemcompError) as missing:
@@ -122,10 +122,8 @@ def test_small_images_are_refused_where_the_network_needs_more() -> None:
         metric.update(torch.rand(1, 3, 30, 40), torch.rand(1, 3, 30, 40))
 
 
-def rank_main(rank: int, folder: str) -> None:
-    """One of two processes, with two and three of the five images."""
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    torch.set_num_threads(1)
+def shard_figures(rank: int) -> dict[str, float]:
+    """Figures that a process gets from two or three of the five images."""
     own = [slice(0, 2), slice(2, 5)][rank]
     figures = {}
     for name, (kind, weights) in KINDS.items():
@@ -133,16 +131,14 @@ def rank_main(rank: int, folder: str) -> None:
         for a, b in zip(*(torch.split(x[own], 2) for x in pairs()), strict=True):
             metric.update(a, b)
         figures[name] = metric.compute().item()
-    torch.save(figures, Path(folder) / f"{rank}.pt")
-    distributed.destroy_process_group()
+    return figures
 
 
 @pytest.mark.slow
-def test_m1_two_processes_with_uneven_shards_equal_one(
+def test_two_processes_with_uneven_shards_equal_one(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(request.config.rootpath)  # the spawned processes import this file by its name
     expected = {name: make(name).per_image(*pairs()).double().mean().item() for name in KINDS}
-    spawn(rank_main, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
-    for rank in range(2):
-        assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    for figures in figures_of_both(shard_figures, tmp_path):
+        assert figures == pytest.approx(expected, rel=1e-5, abs=1e-5)

@@ -23,7 +23,7 @@ def test_equals_scikit_image_on_the_8_bit_values() -> None:
     assert metric.compute().item() == pytest.approx(np.mean(expected), abs=1e-5)
 
 
-def test_m3_mean_over_images_is_not_the_pooled_psnr() -> None:
+def test_mean_over_images_is_not_the_pooled_psnr() -> None:
     image = torch.zeros(2, 3, 20, 20)
     reconstruction = image.clone()
     reconstruction[0].flatten(1)[:, :1] = 0.2  # 1 of 400 pixels: 40 dB
@@ -35,7 +35,7 @@ def test_m3_mean_over_images_is_not_the_pooled_psnr() -> None:
     assert pooled.item() == pytest.approx(22.97, abs=0.01)
 
 
-def test_m3_identical_images_get_100_decibels() -> None:
+def test_identical_images_get_100_decibels() -> None:
     image = torch.rand(2, 3, 8, 8)
     assert psnr(image, image).tolist() == [100.0, 100.0]
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.metrics import FID, KID, LatentIoU, MetricSuite, describe
 from semcomp_pl.nets.discriminator import Discriminator
+from tests.metrics.two_processes import figures_of_both
 
 CLASSES = 4
 NAMES = ("sky", "traffic light", "road", "car")
@@ -83,31 +83,25 @@ def shards() -> list[Judged]:
     return [batch(4, 64, 96, seed=1), batch(3, 24, 32, seed=2)]
 
 
-def rank_main(rank: int, folder: str) -> None:
-    """One of two processes: judge the own shard, with a `compute` on the way, and write the figures."""
-    rendezvous = f"file://{folder}/rendezvous"
-    distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
-    torch.set_num_threads(1)
+def shard_figures(rank: int) -> dict[str, float]:
+    """Figures that a process gets from its own shard, with a `compute` on the way."""
     suite = full_suite()
     first, rest = zip(*((part[:1], part[1:]) for part in shards()[rank]), strict=True)
     judged(suite, first, 1)
-    figures = judged(suite, rest, 2 - rank)
-    torch.save(figures, Path(folder) / f"{rank}.pt")
-    distributed.destroy_process_group()
+    return judged(suite, rest, 2 - rank)
 
 
 @pytest.mark.slow
-def test_m1_two_processes_with_uneven_shards_equal_one(
+def test_two_processes_with_uneven_shards_equal_one(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(request.config.rootpath)  # the spawned processes import this file by its name
-    spawn(rank_main, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
     alone = full_suite()
     judged(alone, shards()[0], 4)
     expected = judged(alone, shards()[1], 3)
     assert set(expected) == KEYS - {"ms_ssim"} | {"ms_ssim_3", "ms_ssim_2"}
-    for rank in range(2):
-        assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, abs=1e-6)
+    for figures in figures_of_both(shard_figures, tmp_path):
+        assert figures == pytest.approx(expected, abs=1e-6)
 
 
 def test_batch_size_changes_nothing() -> None:
@@ -149,7 +143,7 @@ def test_the_judge_sees_8_bit_values() -> None:
         ((1, 1), None),
     ],
 )
-def test_m5_the_size_names_the_ms_ssim_variant(size: tuple[int, int], key: str | None) -> None:
+def test_the_size_names_the_ms_ssim_variant(size: tuple[int, int], key: str | None) -> None:
     suite = MetricSuite()
     suite.update(*batch(1, *size)[:2])
     assert list(suite.compute()) == ["psnr"] + ([key] if key else [])
@@ -173,7 +167,7 @@ def test_every_figure_of_the_suite_is_described() -> None:
 
 
 def test_extra_metrics_are_named_or_left_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """L5: one warning a metric, with the file, its source and its place; the others are measured."""
+    """One warning per metric, with the file, its source and its place; the others are measured."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.warns(SemcompWarning) as warned:
         suite = MetricSuite(extra=["lpips", "dists", "musiq", "fid", "kid", "feature_distance"])
@@ -195,7 +189,7 @@ def test_extra_metrics_are_named_or_left_out_once(tmp_path: Path, monkeypatch: p
         MetricSuite(extra=["fidd"])
 
 
-def test_m6_too_few_images_leave_a_column_out() -> None:
+def test_too_few_images_leave_a_column_out() -> None:
     suite = full_suite()
     with pytest.warns(SemcompWarning, match=r"left out: \w+ of 1 images asked for, expected at least 2"):
         figures = judged(suite, batch(1), 1)

@@ -1,121 +1,19 @@
-"""A tiny labelled data set, and every shipped model at a size that trains in a second."""
+"""The lab under the name that it had."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+from tests.conftest import lab
+from tests.lab import ADVERSARIAL, CLASSES, CODECS, CONFIGS, GANS, HEIGHT, TINY, WIDTH, Lab, reconstruct, write_images
 
-import numpy as np
-import pytest
-import torch
-import yaml
-from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
-from PIL import Image
-
-from semcomp_pl.data import Folder, ImageDataModule
-from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.files.places import configs_root
-from semcomp_pl.types import Batch
-
-CLASSES = ["sky", "wall", "road", "car"]
-CONFIGS = {file.stem: file for file in sorted((configs_root() / "model").glob("*.yaml"))}
-GANS = [name for name in CONFIGS if name.endswith("_gan")]
-ADVERSARIAL = [*GANS, "layered_codec"]
-CODECS = ["rate_distortion", *ADVERSARIAL]
-TINY = {"filters": 8, "blocks": 1}
-HEIGHT, WIDTH = 32, 64
-
-
-class Lab:
-    """Where tests make, train and feed models.
-
-    Args:
-        root: A `Folder` data set of 8 training and 3 validation images.
-        segmenter: Checkpoint of a segmenter of its classes; empty while that is being made.
-    """
-
-    def __init__(self, root: Path, segmenter: str = "") -> None:
-        self.root, self.segmenter = root, segmenter
-
-    def data(self, labels: bool = True) -> ImageDataModule:
-        """The data set, with its masks or without."""
-        source = Folder(str(self.root), masks="annot" if labels else None, classes=CLASSES if labels else [])
-        return ImageDataModule(source, (HEIGHT, WIDTH), flip=False, batch_size=4, eval_batch_size=2, num_workers=0)
-
-    def model(self, name: str, **options: Any) -> Any:
-        """The model of a shipped YAML, shrunk; with a segmenter where it cannot train without."""
-        config = yaml.safe_load(CONFIGS[name].read_text())["model"]
-        module, _, kind = config["class_path"].rpartition(".")
-        tiny: dict[str, Any] = {"num_classes": len(CLASSES)}
-        tiny |= TINY if name in CODECS else {}
-        tiny |= {"discriminator_filters": 4} if name in ADVERSARIAL else {}
-        tiny |= {"segmenter": self.segmenter} if name == "semantic_distortion_gan" else {}
-        seed_everything(0, verbose=False)
-        return getattr(import_module(module), kind)(**{**config["init_args"], **tiny, **options})
-
-    def batch(self, split: str = "val") -> Batch:
-        """The first batch of a split."""
-        data = self.data()
-        data.setup("fit")
-        batch: Batch = next(iter(getattr(data, f"{split}_dataloader")()))
-        return batch
-
-    def trainer(self, epochs: int = 1, callbacks: Sequence[Callback] = (), **options: Any) -> Trainer:
-        """A quiet trainer on one core."""
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-        saves = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
-        return Trainer(
-            accelerator="cpu",
-            max_epochs=epochs,
-            callbacks=list(callbacks),
-            enable_checkpointing=saves,
-            **{**quiet, **options},
-        )
-
-    def fit(self, model: Any, epochs: int = 1, callbacks: Sequence[Callback] = (), **options: Any) -> Trainer:
-        """Train, and return the trainer that did it."""
-        trainer = self.trainer(epochs, callbacks, **options)
-        trainer.fit(model, datamodule=self.data(), weights_only=True)
-        return trainer
-
-    def checkpoint(self, model: Any, file: Path) -> Path:
-        """Train for an epoch and save."""
-        self.fit(model).save_checkpoint(file)
-        return file
-
-
-def reconstruct(model: CodecModule, batch: Mapping[str, Any]) -> torch.Tensor:
-    """What a model makes of a batch."""
-    return model.eval().evaluate(batch).reconstruction  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def write_images(root: Path, counts: Mapping[str, int]) -> None:
-    """Images of coloured blocks by split, with masks of their classes and a few ignored pixels."""
-    rng = np.random.default_rng(0)
-    for split, count in counts.items():
-        for i in range(count):
-            blocks = rng.integers(0, len(CLASSES), (2, 4))
-            mask = blocks.repeat(HEIGHT // 2, 0).repeat(WIDTH // 4, 1).astype(np.uint8)
-            colours = rng.integers(0, 230, (len(CLASSES), 3))
-            image = colours[mask] + rng.integers(0, 24, (HEIGHT, WIDTH, 3))
-            mask[:3, :5] = 255
-            for directory, pixels in ((split, image), (f"{split}annot", mask)):
-                (root / directory).mkdir(exist_ok=True)
-                Image.fromarray(pixels.astype(np.uint8)).save(root / directory / f"{i}.png")
-
-
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    root = tmp_path_factory.mktemp("lab")
-    write_images(root, {"train": 8, "val": 3})
-    alone = Lab(root)
-    return Lab(root, str(alone.checkpoint(alone.model("pspnet"), root / "segmenter.ckpt")))
+__all__ = [
+    "ADVERSARIAL",
+    "CLASSES",
+    "CODECS",
+    "CONFIGS",
+    "GANS",
+    "HEIGHT",
+    "TINY",
+    "WIDTH",
+    "Lab",
+    "lab",
+    "reconstruct",
+    "write_images",
+]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.image_mean import as_decoded
+from semcomp_pl.codecs.pixels import as_decoded
 from semcomp_pl.metrics.latent_iou import latent_iou
 from semcomp_pl.metrics.miou import class_iou, confusion
 from semcomp_pl.modules import Segmentation, SemanticDistortionGAN

@@ -14,7 +14,7 @@ from semcomp_pl.cli import main
 from semcomp_pl.coding.container import Kind, Section, pack, parse
 from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.errors import FileError, SemcompError
-from semcomp_pl.metrics.psnr import psnr
+from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.modules import LayeredCodec
 from semcomp_pl.modules.layered_codec import LayeredFiles
 from tests.modules.conftest import Lab
@@ -79,7 +79,7 @@ def test_rates_count_everything(checkpoint: Path, layers: str) -> None:
 
 
 @pytest.mark.parametrize("layers", ["exact", "both"])
-def test_f1_f2_every_flipped_bit_and_every_truncation_is_refused(checkpoint: Path, layers: str) -> None:
+def test_every_flipped_bit_and_every_truncation_is_refused(checkpoint: Path, layers: str) -> None:
     codec, image = codec_of(checkpoint, layers, max_pixels=1 << 12), scene(12, 20)
     data = codec.compress(image, label_of(image))
     for bit in range(8 * len(data)):
@@ -99,7 +99,7 @@ def forged(codec: LayeredFiles, data: bytes, *sections: Section) -> bytes:
     return pack(codec.fingerprint, content.height, content.width, [*sections], content.labels.tobytes())
 
 
-def test_f7_pictures_of_another_size_are_refused_even_where_the_check_is_right(checkpoint: Path) -> None:
+def test_pictures_of_another_size_are_refused_even_where_the_check_is_right(checkpoint: Path) -> None:
     codec, image = codec_of(checkpoint), scene(32, 64)
     data = codec.compress(image, label_of(image))
     labels, thumbnail = parse(data).sections

@@ -110,7 +110,7 @@ class Poison(Callback):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_c11_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str, tmp_path: Path) -> None:
+def test_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str, tmp_path: Path) -> None:
     saves = ModelCheckpoint(tmp_path, save_last=True)
     main = "cross_entropy" if name in {"pspnet", "deeplabv3plus"} else "distortion"
     with pytest.raises(SemcompError, match=rf"epoch 1: .*\b{main} = nan.* last checkpoint: .*last\.ckpt;") as error:
@@ -121,7 +121,7 @@ def test_c11_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str,
 
 
 @pytest.mark.parametrize("name", ["rate_distortion", "plain_gan"])
-def test_c11_nan_gradient_stops_before_the_weights_are_lost(lab: Lab, name: str) -> None:
+def test_nan_gradient_stops_before_the_weights_are_lost(lab: Lab, name: str) -> None:
     model = lab.model(name, gradient_clip=0.0)
     with pytest.raises(SemcompError, match=r"epoch 1: gradient norm = nan, .* last checkpoint: none yet"):
         lab.fit(model, 3, [Poison(gradient=True)])

@@ -1,13 +1,19 @@
 """The discriminator: three PatchGANs, their layers, and what they see."""
 
+from contextlib import nullcontext
+from typing import get_args
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import ChannelNorm
-from semcomp_pl.nets.discriminator import Discriminator
+from semcomp_pl.nets.discriminator import Condition, Discriminator
+from semcomp_pl.nets.labels import boundaries
 
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 Layer = tuple[str, object]
 
 
@@ -35,11 +41,14 @@ def test_paper_layers() -> None:
     assert [layers(scale) for scale in discriminator.scales] == [expected] * 3
 
 
-@pytest.mark.parametrize("side_channels", [0, 5])
-def test_shapes_at_three_scales(side_channels: int) -> None:
-    discriminator = Discriminator(4, side_channels=side_channels)
-    condition = torch.rand(2, side_channels, 64, 128) if side_channels else None
-    features = discriminator(torch.rand(2, 3, 64, 128), condition)
+def labels(size: tuple[int, int], seed: int = 0) -> Tensor:
+    return torch.randint(5, (2, *size), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_shapes_at_three_scales(condition: Condition) -> None:
+    discriminator = Discriminator(4, condition=condition, num_classes=5)
+    features = discriminator(torch.rand(2, 3, 64, 128), labels((64, 128)))
     assert [len(scale) for scale in features] == [5, 5, 5]
     for factor, scale in zip((1, 2, 4), features, strict=True):
         height, width = 64 // factor, 128 // factor
@@ -63,8 +72,38 @@ def test_coarser_scales_see_the_image_shrunk() -> None:
         x = (inside.view(3, 9, -1).sum(1) / count.view(3, 9, -1).sum(1)).view(1, 3, side, side)
 
 
-def test_the_condition_changes_every_scale() -> None:
-    discriminator = Discriminator(4, side_channels=2)
-    image, condition = torch.rand(1, 3, 32, 32), torch.rand(1, 2, 32, 32)
-    pairs = zip(discriminator(image, condition), discriminator(image, 1 - condition), strict=True)
+def test_what_it_sees_beside_the_image() -> None:
+    """The same network on an image and maps that were put together here gives the same scores."""
+    image, label, instance = torch.rand(2, 3, 32, 48), labels((32, 48)), labels((32, 48), seed=1)
+    label[:, :4, :7] = 255
+    hot = torch.stack([(label == k).float() for k in range(5)], 1)
+    edges = boundaries(label)[:, None].float()
+    finer = (boundaries(label) | boundaries(instance))[:, None].float()
+    expected: dict[Condition, tuple[list[Tensor], list[Tensor]]] = {
+        "none": ([], []),
+        "labels": ([hot], [hot]),
+        "boundaries": ([hot, edges], [hot, finer]),
+    }
+    for condition, (alone, with_instances) in expected.items():
+        discriminator = Discriminator(4, condition=condition, num_classes=5).eval()
+        first = discriminator.scales[0]
+        for seen, found in (
+            (alone, discriminator(image, label)),
+            (with_instances, discriminator(image, label, instance)),
+        ):
+            scores = first(torch.cat([image * 2 - 1, *seen], 1))[-1]
+            torch.testing.assert_close(found[0][-1], scores)
+
+
+def test_the_label_map_changes_every_scale() -> None:
+    discriminator = Discriminator(4, condition="labels", num_classes=5)
+    image, label = torch.rand(2, 3, 32, 32), labels((32, 32))
+    pairs = zip(discriminator(image, label), discriminator(image, (label + 1) % 5), strict=True)
     assert all((a[-1] != b[-1]).any() for a, b in pairs)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_labels_are_needed_where_they_are_seen(condition: Condition) -> None:
+    discriminator = Discriminator(4, condition=condition, num_classes=5)
+    with nullcontext() if condition == "none" else pytest.raises(SemcompError, match="choose data with labels"):
+        discriminator(torch.rand(1, 3, 32, 32))

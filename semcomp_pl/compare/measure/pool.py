@@ -97,7 +97,7 @@ def _measure(index: int, known: frozenset[Pair]) -> int:
 
 
 def take_times(plan: Plan, count: int) -> None:
-    """The serial pass over `count` images: codec by codec, each in a process of its own, while no other one measures."""
+    """The serial pass over `count` images: one codec after another, each in a process of its own."""
     images = spread(len(plan.names), count)
     timed = set(parts.times(plan.directory).select("codec", "point").iter_rows())
     candidates = [one for one in plan.candidates if not timed.intersection(one.pairs)]

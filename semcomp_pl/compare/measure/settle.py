@@ -118,12 +118,13 @@ def _check_labels(one: Contestant, entry: CodecEntry, classes: int) -> None:
             raise SemcompError(f"{one.title}: labels: 'true' found for a codec that sends no label map; leave it out")
         if classes != facts.num_classes:
             raise SemcompError(
-                f"{one.title}: a model of {facts.num_classes} classes found, the data have {classes}; choose its own data"
+                f"{one.title}: a model of {facts.num_classes} classes found, the data have {classes}; choose the data "
+                "that it was trained on"
             )
     elif lacks_segmenter(one.sender):
         raise SemcompError(
-            f"{one.title}: {entry.class_path} made a codec that sends a label map; name a --segmenter that makes it, or "
-            "say `labels: 'true'` for the row of an oracle"
+            f"{one.title}: {entry.class_path} made a codec that sends a label map; name a --segmenter that makes it, "
+            "or say `labels: 'true'` for the row of an oracle"
         )
 
 
@@ -172,7 +173,7 @@ def _told_apart(entries: Sequence[CodecEntry], groups: Sequence[Sequence[Contest
     for place, group in enumerate(groups):
         for pair in _pairs(group):
             owners[pair].add(place)
-    everyone = []
+    everyone: list[Contestant] = []
     for place, (entry, group) in enumerate(zip(entries, groups, strict=True)):
         model = entry.init_args.get("model")
         if entry.codec is None and model is not None and any(owners[pair] != {place} for pair in _pairs(group)):

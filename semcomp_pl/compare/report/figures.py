@@ -12,35 +12,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from semcomp_pl.compare.names import PERCEPTUAL, describe, has_ceiling
 from semcomp_pl.compare.summary import Estimate, Point, Summary
 from semcomp_pl.files.atomic import write_file
+from semcomp_pl.metrics import describe, perceptual
+from semcomp_pl.palette import COLOURS
 
-# Okabe and Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color
-# Without their yellow, too faint on white, and with black kept for the ceiling.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 _TICKS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 4.0)
 
 
 def colour(codec: str, codecs: Sequence[str]) -> str:
-    """The codec's colour, `#RRGGBB`, from `Summary.codecs`."""
+    """The codec's colour, `#RRGGBB`, by its place in `Summary.codecs`."""
     return COLOURS[codecs.index(codec) % len(COLOURS)]
 
 
 def marker(codec: str, codecs: Sequence[str]) -> str:
-    """The codec's marker, matplotlib's letter; colour and marker together are unique up to 42 codecs."""
+    """The codec's marker as matplotlib's letter; colour and marker together are unique for up to 42 codecs."""
     return MARKERS[codecs.index(codec) % len(MARKERS)]
 
 
 def curves(summary: Summary, metric: str, *, log: bool = True) -> Figure:
-    """A metric over the mean measured rate, one curve a codec, bars for the intervals of both.
+    """A metric over the mean measured rate: one curve per codec, with bars for the intervals of both.
 
     Args:
         summary: of the comparison.
         metric: one of `summary.metrics`, or `iou_CLASS`.
-        log: a logarithmic axis of rates.
+        log: whether the axis of rates is logarithmic.
     """
     figure, axes = _canvas()
     rates = []
@@ -49,7 +47,7 @@ def curves(summary: Summary, metric: str, *, log: bool = True) -> Figure:
         if points:
             _draw(axes, points, codec, summary.codecs)
         rates += [rate.value for rate, _ in points]
-    if summary.ceiling and metric in summary.ceiling.metrics and has_ceiling(metric):
+    if summary.ceiling and metric in summary.ceiling.metrics and describe(metric).ceiling:
         ceiling = summary.ceiling.metrics[metric]
         axes.axhline(ceiling.value, color="black", linestyle="--", linewidth=1.2, label="uncompressed")
         if ceiling.low is not None and ceiling.high is not None:
@@ -63,19 +61,19 @@ def curves(summary: Summary, metric: str, *, log: bool = True) -> Figure:
 
 
 def perception(summary: Summary, target: float, metric: str | None = None) -> Figure | None:
-    """PSNR against a metric of perception at one of the target rates, one point a codec; better is up and right.
+    """PSNR against a metric of perception at a target rate, one mark per codec; better is up and to the right.
 
     Source: Blau and Michaeli, Rethinking Lossy Compression: The Rate-Distortion-Perception Tradeoff, ICML 2019.
 
     Args:
         summary: of the comparison.
         target: one of its targets, in bits per pixel.
-        metric: of perception; by default the first of `names.PERCEPTUAL` that was measured.
+        metric: of perception; by default the first one that was measured.
 
     Returns:
         None where no codec has both metrics at that rate.
     """
-    metric = metric or perceptual_metric(summary)
+    metric = metric or next(iter(perceptual(summary.metrics)), None)
     points = {point.codec: point for point in standing_at(summary, target)}
     points = {codec: one for codec, one in points.items() if {"psnr", metric} <= one.metrics.keys()}
     if metric is None or not points:
@@ -93,11 +91,6 @@ def perception(summary: Summary, target: float, metric: str | None = None) -> Fi
     return figure
 
 
-def perceptual_metric(summary: Summary) -> str | None:
-    """The metric of perception that stands for it, None where none was measured."""
-    return next((metric for metric in PERCEPTUAL if metric in summary.metrics), None)
-
-
 def standing_at(summary: Summary, target: float) -> list[Point]:
     """The points that stand for their codecs at one of the target rates."""
     entries = [entry for one in summary.at_rates if one.target == target for entry in one.entries]
@@ -105,10 +98,10 @@ def standing_at(summary: Summary, target: float) -> list[Point]:
 
 
 def write_figures(summary: Summary, directory: Path) -> list[str]:
-    """Every figure as SVG and PNG.
+    """Write every figure as SVG and PNG.
 
     Returns:
-        Their names without the suffix: `METRIC` and `METRIC_linear` for each metric, `perception_TARGET`.
+        Their names without the suffix: `METRIC` and `METRIC_linear` per metric, `perception_TARGET` per target rate.
 
     Raises:
         SemcompError: a file cannot be written.
@@ -124,7 +117,7 @@ def write_figures(summary: Summary, directory: Path) -> list[str]:
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """One figure as `PATH.svg` and `PATH.png`.
+    """Write one figure as `PATH.svg` and `PATH.png`.
 
     Raises:
         SemcompError: a file cannot be written.
@@ -165,7 +158,7 @@ def _draw(
 
 
 def _bars(estimates: Sequence[Estimate]) -> list[list[float]]:
-    """Distances to the ends of the intervals, below and above; 0 where there is none or rounding turns it over."""
+    """Distances to the ends of the intervals, below and above; 0 without an interval or where rounding inverts it."""
     below = [max(0.0, one.value - one.low) if one.low is not None else 0.0 for one in estimates]
     above = [max(0.0, one.high - one.value) if one.high is not None else 0.0 for one in estimates]
     return [below, above]

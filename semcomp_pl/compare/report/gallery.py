@@ -1,13 +1,13 @@
 """The pictures of a report as data URIs, as many and as exact as its size allows.
 
-They are read from `pictures/` of the results, in the layout of `pictures.py`. Reconstructions are kept without loss
-where they fit, all of them or those at the target rates; else as WebP of quality 90; else of fewer points and images.
-Label maps are never coded with loss.
+They are read from `pictures/` of the results, in the layout of `measure/pictures.py`. Reconstructions are stored
+without loss if all of them fit, or those at the target rates; else as WebP of quality 90; else for fewer points and
+images. Label maps are always stored without loss.
 """
 
 import io
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from semcomp_pl.compare.measure.pictures import picture_path
+from semcomp_pl.compare.measure.plan import spread
 from semcomp_pl.compare.summary import Point, Summary
 from semcomp_pl.errors import SemcompError
 
@@ -30,12 +31,12 @@ class Gallery:
 
     images: list[str]
     sources: list[dict[int, tuple[str, str | None]]]
-    """An image: place of the point -> data URIs of picture and coloured label map. The original's place is -1, that of
-    others is their place in `Summary.points`."""
+    """For each image: place of the point -> data URIs of picture and coloured label map. The original's place is -1,
+    that of a point is its place in `Summary.points`."""
     colours: list[str]
     """Of the classes, `#RRGGBB`."""
     note: str
-    """How the pictures were chosen and coded, in a sentence; empty where there are none."""
+    """A sentence on how the pictures were chosen and coded; empty where there are none."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class _Choice:
 
 
 def gallery(directory: Path, summary: Summary, limit: int, budget: int) -> Gallery:
-    """The pictures of a comparison.
+    """Choose and encode the pictures of a comparison.
 
     Args:
         directory: of the results.
-        summary: of them.
-        limit: images at most; those shown are spread evenly over the ones that have pictures.
-        budget: characters of all data URIs together at most.
+        summary: of the results.
+        limit: most images to show; they are spread evenly over the images that have pictures.
+        budget: most characters of all data URIs together.
 
     Raises:
         SemcompError: a file is not a picture.
@@ -81,7 +82,7 @@ def gallery(directory: Path, summary: Summary, limit: int, budget: int) -> Galle
 
 
 def class_colours(classes: int) -> list[str]:
-    """Colours of the classes, `#RRGGBB`: those of a qualitative palette, or hues all around where they are many."""
+    """Colours of the classes, `#RRGGBB`: those of a qualitative palette, or hues all around if there are many."""
     name = "tab10" if classes <= 10 else "tab20" if classes <= 20 else "gist_rainbow"
     palette = matplotlib.colormaps[name]
     # a golden step keeps neighbouring ids apart
@@ -96,30 +97,27 @@ def _choices(summary: Summary, points: dict[int, Point], images: list[str], limi
     subsets: list[tuple[str, dict[int, Point]]] = [
         ("every point", points),
         ("the points that stand for their codecs at the target rates", _only(points, set().union(*at_rates))),
-        ("one point a codec", _only(points, fullest)),
+        ("one point per codec", _only(points, fullest)),
     ]
     count = min(limit, len(images))
-    chosen = _spread(images, count)
+    chosen = [images[place] for place in spread(len(images), count)]
     order: list[tuple[int, Quality]] = [(0, "lossless"), (1, "lossless"), (0, "90"), (1, "90"), (2, "90")]
     for place, quality in order:
         yield _Choice(chosen, subsets[place][1], subsets[place][0], quality)
     while count > 1:
         count = count // 2
-        yield _Choice(_spread(images, count), subsets[2][1], subsets[2][0], "90")
+        few = [images[place] for place in spread(len(images), count)]
+        yield _Choice(few, subsets[2][1], subsets[2][0], "90")
 
 
 def _only(points: dict[int, Point], names: Collection[tuple[str, str | None]]) -> dict[int, Point]:
     return {place: one for place, one in points.items() if place == -1 or (one.codec, one.point) in names}
 
 
-def _spread(images: Sequence[str], count: int) -> list[str]:
-    return [images[i * len(images) // count] for i in range(count)]
-
-
 def _embed(
     directory: Path, choice: _Choice, colours: list[str], budget: int, known: dict[tuple[Path, Quality], str]
 ) -> list[dict[int, tuple[str, str | None]]] | None:
-    """None as soon as it is more than the budget."""
+    """The `Gallery.sources` of a choice; None if they exceed the budget."""
     sources: list[dict[int, tuple[str, str | None]]] = []
     for image in choice.images:
         here: dict[int, tuple[str, str | None]] = {}
@@ -155,7 +153,7 @@ def _webp(file: Path, quality: Quality) -> str:
 
 
 def _label_map(file: Path, colours: list[str]) -> str:
-    """A label map in the colours of its classes; what is no class is transparent."""
+    """A label map in the colours of its classes; ids that are no class are transparent."""
     labels, data = np.asarray(_open(file)), io.BytesIO()
     if labels.dtype != np.uint8 or labels.ndim != 2:
         raise SemcompError(f"{file}: {labels.dtype} of shape {labels.shape} found, expected a mask of 8-bit train ids")

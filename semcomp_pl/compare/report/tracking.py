@@ -8,18 +8,18 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from semcomp_pl.compare.measure.pictures import picture_path
-from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.summary import Summary
+from semcomp_pl.metrics import describe
 
 
 def track(summary: Summary, directory: Path, logger: WandbLogger) -> None:
-    """Send summary, curves and pictures to the logger's run, and end it.
+    """Send summary, curves and pictures to the logger's run, and finish the run.
 
     Args:
         summary: of the comparison.
-        directory: where its pictures are.
-        logger: its run is made here, or is the one that is active.
+        directory: of the results, with `pictures/`.
+        logger: its run is created here, unless one is active.
     """
     run: Any = logger.experiment
     run.config.update({"comparison": summary.provenance}, allow_val_change=True)
@@ -46,15 +46,16 @@ def _curves(summary: Summary, metric: str) -> Any:
 
 
 def _points(summary: Summary) -> Any:
-    table = wandb.Table(["codec", "point", "images", "failed", "bpp", *summary.metrics])
+    table = wandb.Table(["codec", "point", "images", "no_file", "failed", "bpp", *summary.metrics])
     for one in [*([summary.ceiling] if summary.ceiling else []), *summary.points]:
         values = [one.metrics[name].value if name in one.metrics else None for name in summary.metrics]
-        table.add_data(one.codec, one.point, one.images, one.failed, one.bpp.value if one.bpp else None, *values)
+        counts = (one.images, one.no_file, one.failed)
+        table.add_data(one.codec, one.point, *counts, one.bpp.value if one.bpp else None, *values)
     return table
 
 
 def _pictures(summary: Summary, directory: Path) -> Any:
-    """A row an image, a column a codec point."""
+    """One row per image, one column per codec and point."""
     points = [*([summary.ceiling] if summary.ceiling else []), *summary.points]
     table = wandb.Table(["image", *(f"{one.codec} {one.point}" for one in points)])
     for image in summary.images:

@@ -1,10 +1,10 @@
 """Data-set values and their paired bootstrap over images.
 
-Every value here is a function of sums over images: means, and IoU of summed counts. So one resampling of the images
+Every value here is a function of sums over images: a mean, or the IoU of summed counts. So one resampling of the images
 is a vector of counts, and all resamplings of all sums are one matrix product.
 
-Intervals are bias-corrected percentiles. For means they equal plain percentiles; mIoU is biased downward by resampling,
-as rare classes have few images: plain percentiles of 50 synthetic street scenes covered the true mIoU in 87 % of 300
+Intervals are bias-corrected percentiles. For means they equal plain percentiles. Resampling biases mIoU downward, as
+rare classes are in few images: over 50 synthetic street scenes, plain percentiles covered the true mIoU in 87 % of 300
 trials, these in 93 %. Source: Efron, Canadian Journal of Statistics 9, 1981; Efron and Tibshirani, An Introduction to
 the Bootstrap, 1993, chapter 14, without acceleration.
 """
@@ -17,20 +17,20 @@ from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
 Sample = Mapping[str, Array]
-"""One codec point: per-image metrics (N,), and `hits_and_unions` (N, 2, K) as `miou` or `miou_self`.
+"""What one point measured by image: metrics (N,), and `hits_and_unions` (N, 2, K) as `miou` and `miou_agreement`.
 NaN marks an image without a value."""
 
 LEVEL = 0.95
-_CHUNK = 1 << 22  # weights held as float64 at a time: 32 MiB
+_CHUNK = 1 << 22  # weights that are float64 at the same time: 32 MiB
 
 
 class Bootstrap:
     """Resamplings of N images, drawn once, so that all codecs see the same ones.
 
     Args:
-        images: N.
-        draws: how many.
-        seed: of the draws.
+        images: Number of images N.
+        draws: Number of resamplings.
+        seed: Of the random numbers.
     """
 
     def __init__(self, images: int, draws: int = 10_000, seed: int = 0) -> None:
@@ -43,7 +43,7 @@ class Bootstrap:
             part[:] = rng.multinomial(images, np.full(images, 1 / images), size=len(part))
 
     def sums(self, features: Array) -> Array:
-        """Sums of features (N, F) over images, (1 + draws, F): row 0 of each image once, then a resampling a row."""
+        """Sums of features (N, F) over images: (1 + draws, F), first of all images, then of each resampling."""
         sums = np.empty((len(self._weights), features.shape[1]))
         step = max(1, _CHUNK // max(1, self.images))
         for start in range(0, len(sums), step):
@@ -52,17 +52,17 @@ class Bootstrap:
         return sums
 
     def values(self, sample: Sample, classes: list[str], ceiling: Array | None = None) -> dict[str, Array]:
-        """All data-set values of a codec point, (1 + draws,): row 0 of the images themselves, then one a resampling.
+        """All data-set values of a point: each (1 + draws,), first of all images, then of each resampling.
 
         Args:
-            sample: by image.
+            sample: what the point measured by image.
             classes: names of the K classes.
             ceiling: `miou` (N, 2, K) of the originals.
 
         Returns:
-            Means of the per-image metrics over the images that have them; `miou`, `miou_self`, `iou_CLASS` from sums
-            over images, and `miou_ratio` with a ceiling that has all of the sample's images. NaN where a
-            resampling has no value, as of a class that none of its images shows.
+            Means of metrics over the images that have them; `miou`, `miou_agreement` and `iou_CLASS` from sums over
+            images; `miou_ratio` if the ceiling has all of the sample's images. NaN where a resampling has no value, as
+            for a class that none of its images shows.
         """
         values = self._means({name: array for name, array in sample.items() if array.ndim == 1})
         for name, array in sample.items():
@@ -97,7 +97,7 @@ class Bootstrap:
 
 
 def paired(one: Sample, other: Sample) -> tuple[Sample, Sample]:
-    """What two points both measured, NaN at the images where either has no value."""
+    """What two points both measured, with NaN at the images where either has no value."""
     common = sorted(one.keys() & other.keys())
     return (
         {name: np.where(np.isnan(other[name]), np.nan, one[name]) for name in common},
@@ -106,9 +106,9 @@ def paired(one: Sample, other: Sample) -> tuple[Sample, Sample]:
 
 
 def hits_and_unions(confusion: NDArray[np.int64]) -> Array:
-    """Matrices (N, K, K) of pixels by true and predicted class to hits and unions of each class (N, 2, K).
+    """Hits and unions of each class (N, 2, K) from matrices (N, K, K) of pixels by true and predicted class.
 
-    Their sums over images give IoU as `semcomp_pl.metrics.miou.class_iou` gives it of the summed matrices.
+    Their sums over images give the IoU that `semcomp_pl.metrics.miou.class_iou` computes from the summed matrices.
     """
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     unions = confusion.sum(axis=1) + confusion.sum(axis=2) - hits
@@ -116,7 +116,7 @@ def hits_and_unions(confusion: NDArray[np.int64]) -> Array:
 
 
 def interval(value: float, draws: Array) -> tuple[float, float] | None:
-    """The central 95 % of a value's resamplings (D,), bias-corrected, without those that are NaN; None if all are."""
+    """The bias-corrected central 95 % of a value's finite resamplings (D,); None where there are none."""
     finite = draws[np.isfinite(draws)]
     if not finite.size:
         return None
@@ -127,7 +127,7 @@ def interval(value: float, draws: Array) -> tuple[float, float] | None:
 
 
 def _mean_of_present(iou: Array) -> Array:
-    """Mean over classes of (D, K) without NaN; NaN where all are."""
+    """Mean of (D, K) over classes, ignoring NaN; NaN where all are."""
     present = ~np.isnan(iou)
     with np.errstate(invalid="ignore"):
         mean: Array = np.where(present, iou, 0).sum(axis=1) / present.sum(axis=1)

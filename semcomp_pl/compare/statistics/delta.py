@@ -1,7 +1,7 @@
 """Bjontegaard's average distances between two rate-distortion curves, with intervals from resampled curves.
 
-Values come from the package `bjontegaard`; monotone cubic interpolation (PCHIP), as JVET's common test conditions.
-The intervals need the same integral of ten thousand curves, which `integral` computes at once.
+Values come from the package `bjontegaard`, with the monotone cubic interpolation (PCHIP) of JVET's common test
+conditions. Intervals need the same integral of ten thousand curves, which `integral` computes at once.
 Source: Bjontegaard, VCEG-M33, 2001; JVET-T2010; Herglotz et al., arXiv 2304.12852.
 """
 
@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.statistics.bootstrap import Array, interval
 from semcomp_pl.compare.summary import Bjontegaard, Estimate
+from semcomp_pl.metrics import describe
 
 MIN_POINTS = 4
 MIN_OVERLAP = 0.75
-"""Of the joint range; below it the package and this module warn."""
+"""Share of the joint range below which the package and this module warn."""
 MIN_DEFINED = 0.95
 """Share of the resamplings that must give a value, for an interval."""
 
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
 
 
 def compare(anchor: Curve, test: Curve, metric: str) -> Bjontegaard:
-    """BD-rate and BD-metric of `test` against `anchor`, each None with a note where the curves do not allow it."""
+    """BD-rate and BD-metric of `test` against `anchor`; what the curves do not allow is None, with a note why."""
     notes = [
         f"{curve.codec} has {curve.rate.shape[1]} points, at least {MIN_POINTS} are needed"
         for curve in (anchor, test)
@@ -122,9 +122,10 @@ def _rises(x: Array) -> NDArray[np.bool_]:
 
 
 def integral(x: Array, y: Array, low: Array, high: Array) -> Array:
-    """Integrals (D,) from `low` to `high` (D,), within x, of the PCHIP interpolants through D rows of (D, n), n >= 3.
+    """Integrals (D,) of the PCHIP interpolants through D rows of points (D, n), n >= 3.
 
-    As scipy.interpolate.PchipInterpolator(x[i], y[i]).integrate(low[i], high[i]), for all rows at once.
+    The same as scipy.interpolate.PchipInterpolator(x[i], y[i]).integrate(low[i], high[i]), for all rows at once; the
+    bounds (D,) lie within x.
     Source: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984.
     """
     h = np.diff(x, axis=1)
@@ -142,7 +143,7 @@ def integral(x: Array, y: Array, low: Array, high: Array) -> Array:
 
 
 def _pchip_slopes(h: Array, secants: Array) -> Array:
-    """Derivatives (D, n) at the points, of interval lengths and secants (D, n - 1)."""
+    """Derivatives (D, n) at the points, from the lengths of the intervals and their secants (D, n - 1)."""
     left, right = secants[:, :-1], secants[:, 1:]
     near, far = 2 * h[:, 1:] + h[:, :-1], h[:, 1:] + 2 * h[:, :-1]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""From the rows of one codec point to its values, and from two points to their paired differences."""
+"""From the rows of one operating point to its values, and from two points to their paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,19 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from semcomp_pl.compare.names import describe
 from semcomp_pl.compare.rows import SECTION, Kind, metric_names, section_names
 from semcomp_pl.compare.statistics.bootstrap import Array, Bootstrap, Sample, hits_and_unions, interval, paired
 from semcomp_pl.compare.summary import Difference, Estimate, Point
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics import describe, is_detail
 
-_IOU = {"confusion": "miou", "confusion_self": "miou_self"}
+IOU = {"confusion": "miou", "confusion_agreement": "miou_agreement"}
+"""Columns of confusion counts, and the metric of each."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all points share."""
+    """What all points have in common."""
 
     images: Mapping[str, int]
     """Names to places, 0..N-1."""
@@ -30,20 +31,20 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured:
-    """A point with what it measured by image, and the resamplings that curves need."""
+    """A point, what it measured by image, and the resamplings that curves need."""
 
     point: Point
     sample: Sample
     curve: dict[str, Array]
-    """`bpp` and the ranked metrics, (1 + draws,), or (1,) where there is no per-image value."""
+    """`bpp` and the ranked metrics, (1 + draws,), or (1,) where single images have no value."""
 
 
 def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) -> Measured:
-    """The values of one codec point.
+    """Compute the values of one point.
 
     Args:
         rows: of one codec and point.
-        setting: shared by all points.
+        setting: common to all points.
         given: metrics that only the whole data set has.
 
     Raises:
@@ -56,7 +57,7 @@ def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) ->
                 f"several values of {name} found at codec {first['codec']}, point {first['point']}, expected one; "
                 "give each operating point a name of its own"
             )
-    fine = rows.filter(pl.col("error").is_null())
+    fine = rows.filter(status="ok")
     sample = _by_image(fine, setting)
     values = setting.bootstrap.values(sample, setting.classes, setting.ceiling)
     estimates = _estimates(values, sample, setting.classes) | {name: Estimate(value) for name, value in given.items()}
@@ -71,7 +72,8 @@ def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) ->
         kind=cast(Kind, first["kind"]),
         target=first["target"],
         images=len(fine),
-        failed=len(rows) - len(fine),
+        no_file=len(rows.filter(status="no_file")),
+        failed=len(rows.filter(status="failed")),
         bpp=estimates.pop("bpp", None),
         sections=_mean_bytes(fine),
         metrics=estimates,
@@ -95,7 +97,7 @@ def difference(one: Measured, other: Measured, setting: Setting) -> Difference:
 
 
 def _ranked(metric: str) -> bool:
-    return describe(metric).higher_is_better is not None and not metric.startswith("iou_")
+    return describe(metric).higher_is_better is not None and not is_detail(metric)
 
 
 def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
@@ -106,7 +108,7 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
         if not np.isnan(column).all():
             sample[name] = np.full(len(setting.images), np.nan)
             sample[name][places] = column
-    for name, iou in _IOU.items():
+    for name, iou in IOU.items():
         judged = ~rows[name].is_null().to_numpy()
         if judged.any():
             k = len(setting.classes)
@@ -123,7 +125,7 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
 
 
 def _estimates(values: Mapping[str, Array], sample: Sample, classes: Sequence[str]) -> dict[str, Estimate]:
-    """Values with intervals, without those that are not finite; no interval where a single image has a value."""
+    """The finite values, with an interval where more than one image has a value."""
     unions = {f"iou_{label}": sample["miou"][:, 1, k] for k, label in enumerate(classes)} if "miou" in sample else {}
     estimates = {}
     for name, draws in values.items():
@@ -136,7 +138,7 @@ def _estimates(values: Mapping[str, Array], sample: Sample, classes: Sequence[st
 
 
 def _mean_bytes(rows: pl.DataFrame) -> dict[str, float]:
-    """An image without a section that others of the point have counts as 0, so that sections add up to the total."""
+    """Mean bytes by section; a missing section counts as 0 bytes, so that sections add up to the total."""
     if rows.is_empty():
         return {}
     total = {"total": cast(float, rows["bytes"].mean())}

@@ -6,22 +6,22 @@ from itertools import combinations
 
 import numpy as np
 
-from semcomp_pl.compare.names import describe, ordered
 from semcomp_pl.compare.rows import Results, check
 from semcomp_pl.compare.statistics.bootstrap import LEVEL, Bootstrap
 from semcomp_pl.compare.statistics.delta import Curve, compare, swap
 from semcomp_pl.compare.statistics.points import Measured, Setting, difference, measure
 from semcomp_pl.compare.statistics.rates import at_rate
-from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Difference, Point, Summary
+from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Caution, Difference, Point, Summary
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics import describe, is_detail, ordered
 
 
 def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: Sequence[float] = TARGETS) -> Summary:
-    """The summary of the rows, complete or not.
+    """Summarise the rows of a comparison, finished or not.
 
     Args:
         results: what was measured.
-        draws: of the bootstrap.
+        draws: resamplings of the bootstrap.
         seed: of the bootstrap.
         targets: bits per pixel at which codecs are compared.
 
@@ -38,17 +38,18 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
     codecs = sorted(kinds, key=lambda codec: (kinds[codec], codec))  # "model" sorts before "reference"
     measured.sort(key=lambda one: (codecs.index(one.point.codec), one.point.bpp.value if one.point.bpp else 0))
     points = [one.point for one in measured]
-    names = {name for one in [*points, *([original.point] if original else [])] for name in one.metrics}
+    ceiling = original.point if original else None
+    names = {name for one in [*points, *([ceiling] if ceiling else [])] for name in one.metrics}
     return Summary(
         codecs=codecs,
         images=images,
         classes=classes,
-        metrics=ordered({name for name in names if not name.startswith("iou_")}),
+        metrics=ordered(name for name in names if not is_detail(name)),
         points=points,
-        ceiling=original.point if original else None,
+        ceiling=ceiling,
         at_rates=_at_rates(targets, codecs, measured, setting),
         bjontegaard=_deltas(codecs, measured),
-        warnings=_warnings(points, original, len(images), len(results.provenance.get("images", images))),
+        warnings=_warnings(points, ceiling, len(images), len(results.provenance.get("images", images))),
         draws=draws,
         level=LEVEL,
         seed=seed,
@@ -57,7 +58,7 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
 
 
 def _ceiling(results: Results, setting: Setting) -> tuple[Measured | None, Setting]:
-    """The originals, and the setting that knows what the judge says of them."""
+    """The originals, and the setting with what the judge predicts of them."""
     originals = _measure(results, setting, original=True)
     if not originals:
         return None, setting
@@ -82,7 +83,7 @@ def _at_rates(
     known: dict[tuple[str, str, str, str], Difference] = {}
 
     def paired(one: Point, other: Point) -> Difference:
-        """Each once: a point may stand for its codec at several targets."""
+        """Computed once per pair: a point may stand for its codec at several targets."""
         key = (one.codec, one.point, other.codec, other.point)
         if key not in known:
             known[key] = difference(samples[key[:2]], samples[key[2:]], setting)
@@ -104,24 +105,26 @@ def _deltas(codecs: Sequence[str], measured: Sequence[Measured]) -> list[Bjonteg
 
 
 def _curve(codec: str, metric: str, measured: Sequence[Measured]) -> Curve:
-    """Of the points where no image failed and that have the metric."""
-    points = [one for one in measured if one.point.codec == codec and not one.point.failed and metric in one.curve]
+    """The curve of a codec's points that have the metric and lack no image."""
+    points = [one for one in measured if one.point.codec == codec and not one.point.lacking and metric in one.curve]
     if not points:
         return Curve(codec, np.empty((1, 0)), np.empty((1, 0)))
     columns = [np.stack([one.curve[name] for one in points], axis=1) for name in ("bpp", metric)]
     return Curve(codec, *columns)
 
 
-def _warnings(points: Sequence[Point], original: Measured | None, images: int, planned: int) -> list[str]:
-    found = [] if original else ["no originals were judged: there is no ceiling"]
+def _warnings(points: Sequence[Point], ceiling: Point | None, images: int, planned: int) -> list[Caution]:
+    found = [] if ceiling else [Caution("no_ceiling")]
     if images < planned:
-        found.append(f"unfinished: {images} of {planned} images so far")
-    for one in [*points, *([original.point] if original else [])]:
-        where = f"{one.codec}, {one.point}"
-        if one.failed and (one.images or one.target is None):  # a format's smallest files may all be above a target
-            found.append(f"{where}: {one.failed} of {one.images + one.failed} images failed, no target rate takes it")
-        if one.images + one.failed < images:
-            found.append(f"{where}: {one.images + one.failed} of {images} images so far")
+        found.append(Caution("unfinished", images, planned))
+    for one in [*points, *([ceiling] if ceiling else [])]:
+        measured = one.images + one.lacking
+        if one.failed:
+            found.append(Caution("failed", one.failed, measured, one.codec, one.point))
+        if one.no_file and one.images:  # all of a format's smallest files may be above a target: no reason to worry
+            found.append(Caution("no_file", one.no_file, measured, one.codec, one.point))
+        if measured < images:
+            found.append(Caution("incomplete", measured, images, one.codec, one.point))
     if images == 1:
-        found.append("one image only: there are no intervals")
+        found.append(Caution("one_image"))
     return found

@@ -1,7 +1,9 @@
-/* The image browser: two pictures under a divider, what the judge sees in them, and their values. */
+/* The image browser: two pictures under a divider, what the judge predicts of them, and their values. */
 
 function setUpBrowser() {
-  if (!byId("stage")) return;
+  if (!report.gallery.images.length) return;
+  byId("pictures").hidden = byId("pictures-link").hidden = false;
+  byId("picture-note").textContent = report.gallery.note;
   const { images, values, colours } = report.gallery;
   const original = -1;
   const slider = byId("slider");
@@ -15,7 +17,7 @@ function setUpBrowser() {
   const shown = [...new Set(report.sources.flatMap((one) => Object.keys(one)))].map(Number).sort((a, b) => a - b);
   const measured = (metric) => values.some((one) => shown.some((place) => one[place]?.[metric] != null));
   const metrics = Object.keys(report.metrics).filter(
-    (name) => about(name).higher_is_better != null && !name.startsWith("iou_") && measured(name),
+    (name) => about(name).higher_is_better != null && !about(name).detail && measured(name),
   );
 
   function fillSides() {

@@ -225,7 +225,7 @@ function makeChart(id, hint) {
 
 function setUpCurves() {
   const draw = makeChart("curve", byId("curve-said").textContent);
-  const classes = Object.keys(report.metrics).filter((name) => name.startsWith("iou_"));
+  const classes = Object.keys(report.metrics).filter((name) => about(name).detail);
   const choices = [["Over all", report.curves.map((name) => [name, about(name).label])]];
   if (classes.length) choices.push(["By class", classes.map((name) => [name, about(name).label])]);
   fill(byId("curve-metric"), choices, report.curves.includes("psnr") ? "psnr" : report.curves[0]);
@@ -250,7 +250,7 @@ function setUpCurves() {
       yTitle: axisTitle(metric),
       axisType,
       fromZero: axisType === "linear",
-      ceiling: report.ceilings.includes(metric) ? report.ceiling?.metrics[metric] : null,
+      ceiling: about(metric).ceiling ? report.ceiling?.metrics[metric] : null,
       label: `${about(metric).label} over the rate, ${series.length} codecs; the numbers stand in the table below`,
     });
     const { label, unit, digits } = about(metric);

@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_d4_every_kind_of_image_is_taken(run: Run, tmp_path: Path, kind: str) -> None:
+def test_every_kind_of_image_is_taken(run: Run, tmp_path: Path, kind: str) -> None:
     mode, suffix, options = KINDS[kind]
     picture(tmp_path / f"a.{suffix}", mode=mode, **options)
     status, _, errors = run("compress", f"a.{suffix}", "--model", PLAIN)
@@ -81,7 +81,7 @@ def test_d4_every_kind_of_image_is_taken(run: Run, tmp_path: Path, kind: str) ->
     assert (found.height, found.width) == (40, 60)
 
 
-def test_d2_d3_sixteen_bits_are_scaled_and_orientation_is_applied(run: Run, tmp_path: Path) -> None:
+def test_sixteen_bits_are_scaled_and_orientation_is_applied(run: Run, tmp_path: Path) -> None:
     grey = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
     Image.fromarray(grey).save(tmp_path / "deep.png")
     Image.fromarray((grey / 257 + 0.5).astype(np.uint8)).convert("RGB").save(tmp_path / "flat.png")
@@ -95,7 +95,7 @@ def test_d2_d3_sixteen_bits_are_scaled_and_orientation_is_applied(run: Run, tmp_
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 13), (64, 4096)])
-def test_f12_every_size_is_taken(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_every_size_is_taken(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
     picture(tmp_path / "a.png", *size)
     assert run("compress", "a.png", "--model", PLAIN)[0] == 0
     assert run("decompress", "a.smc", "--model", PLAIN, "-o", "b.png")[0] == 0
@@ -122,7 +122,7 @@ def test_directories_patterns_and_sizes_mixed(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "in" / "b.smc").is_file()
 
 
-def test_l2_one_bad_input_among_many_is_reported_and_the_rest_done(run: Run, tmp_path: Path) -> None:
+def test_one_bad_input_among_many_is_reported_and_the_rest_done(run: Run, tmp_path: Path) -> None:
     for name in ("a.png", "c.png"):
         picture(tmp_path / name)
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
@@ -162,7 +162,7 @@ def test_l2_one_bad_input_among_many_is_reported_and_the_rest_done(run: Run, tmp
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_f15_mistakes_are_refused_before_any_work(run: Run, tmp_path: Path, args: list[str], message: str) -> None:
+def test_mistakes_are_refused_before_any_work(run: Run, tmp_path: Path, args: list[str], message: str) -> None:
     for name in ("a.png", "b.png", "a.jpg"):
         picture(tmp_path / name)
     (tmp_path / "there.smc").write_text("precious")
@@ -176,7 +176,7 @@ def test_f15_mistakes_are_refused_before_any_work(run: Run, tmp_path: Path, args
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_f15_force_overwrites(run: Run, tmp_path: Path) -> None:
+def test_force_overwrites(run: Run, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "a.smc").write_text("old")
     assert run("compress", "a.png", "--model", PLAIN, "--force")[0] == 0
@@ -206,7 +206,7 @@ def test_inspect_refuses_what_is_no_file_of_ours(run: Run, tmp_path: Path, data:
 
 
 @pytest.mark.parametrize("args", [["inspect", "FILE"], ["compress", "--help"], ["decompress", "--help"]])
-def test_l3_answers_without_importing_torch(args: list[str]) -> None:
+def test_answers_without_importing_torch(args: list[str]) -> None:
     words = [str(FILES / "rate_distortion_odd.smc") if arg == "FILE" else arg for arg in args]
     code = (
         f"import sys\nfrom semcomp_pl.cli import main\ntry: main({words})\nexcept SystemExit: pass\n"
@@ -222,7 +222,7 @@ def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_f14_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     """The limit of a file's size stands for a full disk: both fail while bytes are written."""
     target = tmp_path / "a.png"
     target.write_bytes(b"precious")
@@ -243,7 +243,7 @@ def test_f14_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_f14_a_killed_process_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_what_was_there(tmp_path: Path) -> None:
     images = tmp_path / "in"
     images.mkdir()
     for i in range(200):

@@ -61,7 +61,7 @@ def baseline(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_c7_checkpoints_are_plain_and_come_back_bit_for_bit(lab: Lab, name: str, tmp_path: Path) -> None:
+def test_checkpoints_are_plain_and_come_back_bit_for_bit(lab: Lab, name: str, tmp_path: Path) -> None:
     model = lab.model(name)
     file = lab.checkpoint(model, tmp_path / "model.ckpt")
     content = torch.load(file, weights_only=True)
@@ -130,7 +130,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_c1_resuming_at_an_epochs_end_is_as_if_never_stopped(lab: Lab, name: str, tmp_path: Path) -> None:
+def test_resuming_at_an_epochs_end_is_as_if_never_stopped(lab: Lab, name: str, tmp_path: Path) -> None:
     straight, resumed = lab.model(name), lab.model(name)
     saves = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
     whole = lab.fit(straight, 2, [Seeds(), average(), saves])
@@ -220,7 +220,7 @@ def test_warm_start_neither_from_a_segmenter_nor_from_a_model_that_knows_more(la
         lab.fit(lab.model("plain_gan", init_from=str(conditional)))
 
 
-def test_c3_unreadable_checkpoints_are_named(baseline: Path, tmp_path: Path) -> None:
+def test_unreadable_checkpoints_are_named(baseline: Path, tmp_path: Path) -> None:
     whole = baseline.read_bytes()
     contents = {"text": b"not a checkpoint", "empty": b"", "half": whole[: len(whole) // 2], "short": whole[:-1]}
     for name, content in contents.items():
@@ -236,7 +236,7 @@ def test_c3_unreadable_checkpoints_are_named(baseline: Path, tmp_path: Path) -> 
         load(tmp_path / "missing")
 
 
-def test_c6_checkpoints_of_other_versions_are_refused_in_short(baseline: Path, tmp_path: Path) -> None:
+def test_checkpoints_of_other_versions_are_refused_in_short(baseline: Path, tmp_path: Path) -> None:
     file = tmp_path / "other.ckpt"
     tampered(baseline, file, hyper_parameters={"filters": 16})
     with pytest.raises(SemcompError, match=r"\d+ tensors do not fit RateDistortion \(first: .*, here .*, there .*\)"):

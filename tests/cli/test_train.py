@@ -70,7 +70,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_l3_answers_without_importing_torch(args: list[str], status: int, answer: str) -> None:
+def test_answers_without_importing_torch(args: list[str], status: int, answer: str) -> None:
     code = f"import sys; from semcomp_pl.cli import main; s = main({args}); print('torch' in sys.modules); sys.exit(s)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "False")
@@ -96,7 +96,7 @@ def test_module_is_the_command() -> None:
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_l1_a_wrong_flag_is_named(
+def test_a_wrong_flag_is_named(
     args: list[str], message: str, refused: Callable[[list[str]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -114,14 +114,14 @@ def test_l1_a_wrong_flag_is_named(
     ],
     ids=["trainer", "model", "data", "not YAML"],
 )
-def test_l1_a_wrong_key_in_a_file_is_named(
+def test_a_wrong_key_in_a_file_is_named(
     text: str, message: str, refused: Callable[[list[str]], str], tmp_path: Path
 ) -> None:
     (tmp_path / "wrong.yaml").write_text(text)
     assert message in refused(fit(STREETS, PLAIN, str(tmp_path / "wrong.yaml")))
 
 
-def test_l1_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> None:
+def test_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> None:
     message = refused(fit("configs/trainer/cpu.yaml"))
     assert "data.source" in message
     assert "model" in message
@@ -138,7 +138,7 @@ def test_l1_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> Non
     ],
     ids=lambda configs: "+".join(Path(config).stem for config in configs),
 )
-def test_l4_every_config_prints_what_it_parses_to(
+def test_every_config_prints_what_it_parses_to(
     configs: tuple[str, ...], printed: Callable[[list[str]], str], tmp_path: Path
 ) -> None:
     once = printed(fit(*configs))
@@ -239,7 +239,7 @@ def test_flags_come_before_what_a_checkpoint_says(
     ],
     ids=["last with none", "directory", "other numbers", "other model", "finished", "no checkpoint", "name taken"],
 )
-def test_c6_a_checkpoint_that_cannot_be_used(
+def test_a_checkpoint_that_cannot_be_used(
     args: list[str], message: str, lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(lab)
@@ -298,7 +298,7 @@ def test_figures_name_what_they_were_measured_with(lab: Path, monkeypatch: pytes
     ):
         assert main(["test", "runs/run", *flags, "--model.metrics=[feature_distance,lpips]"]) == 0
     (tested,) = rows(lab / "runs/run/test/metrics.csv")
-    named = {"miou", "miou_self", "accuracy", "miou_ceiling", "miou_ratio", "feature_distance", "discriminator_fm"}
+    named = {"miou", "miou_agreement", "accuracy", "miou_ceiling", "miou_ratio", "feature_distance", "discriminator_fm"}
     assert {f"test/{name}" for name in named} < {name for name, value in tested.items() if value}
     assert "test/lpips" not in tested
     found = json.loads((lab / "runs/run/test/provenance.json").read_text())

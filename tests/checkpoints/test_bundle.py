@@ -76,7 +76,7 @@ def test_segmenters_come_back_with_their_fingerprint(lab: Lab, checkpoints: dict
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_c7_files_are_plain_and_small(checkpoints: dict[str, Path], name: str, tmp_path: Path) -> None:
+def test_files_are_plain_and_small(checkpoints: dict[str, Path], name: str, tmp_path: Path) -> None:
     directory = export(str(checkpoints[name]), str(tmp_path / "bundle"))
     assert sorted(file.name for file in directory.iterdir()) == FILES
     manifest = json.loads((directory / "manifest.json").read_text())
@@ -109,7 +109,7 @@ def test_figures_are_what_the_runs_test_measured(checkpoints: dict[str, Path], t
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_c9_a_flipped_bit_is_found_and_its_file_named(bundle: Path, file: str) -> None:
+def test_a_flipped_bit_is_found_and_its_file_named(bundle: Path, file: str) -> None:
     whole = (bundle / file).read_bytes()
     for k in range(24):
         position, bit = (len(whole) - 1) * k // 23, k % 8
@@ -137,7 +137,7 @@ def test_an_empty_file_and_a_list_are_no_manifest(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["stranger.Codec", "os.system", "CodecModule", "Module", ""])
-def test_c8_unknown_classes_are_refused_and_nothing_is_imported(
+def test_unknown_classes_are_refused_and_nothing_is_imported(
     bundle: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stranger.py").write_text("class Codec: pass\n")
@@ -151,7 +151,7 @@ def test_c8_unknown_classes_are_refused_and_nothing_is_imported(
     assert "stranger" not in sys.modules
 
 
-def test_c8_unknown_arguments_are_refused(bundle: Path) -> None:
+def test_unknown_arguments_are_refused(bundle: Path) -> None:
     arguments = json.loads((bundle / "config.json").read_text())["hyper_parameters"]
     rewrite(bundle, "config.json", hyper_parameters={**arguments, "_instantiator": "os.system"})
     with pytest.raises(SemcompError, match="'_instantiator'; it is of another version of PlainGAN"):

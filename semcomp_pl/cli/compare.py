@@ -1,0 +1,118 @@
+"""`semcomp compare` and `semcomp report`: from command lines and YAML to a comparison."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from jsonargparse.typing import register_type
+from lightning.pytorch.loggers import WandbLogger
+from pydantic import TypeAdapter, ValidationError
+
+from semcomp_pl.cli.parser import Parser
+from semcomp_pl.compare.config import LOAD, CodecEntry, Settings, check, sensible_references
+from semcomp_pl.compare.measure.parts import collect
+from semcomp_pl.compare.run import compare, render
+from semcomp_pl.data import ImageDataModule
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import resolve_config
+
+_FLAGS = {"--data": "--config", "-o": "--output"}  # a data YAML names its own key
+_ENTRY = TypeAdapter(CodecEntry)
+
+
+def main(args: list[str]) -> int:
+    """Run `semcomp compare`; 3 where a pair failed.
+
+    Raises:
+        SemcompError: bad settings, unusable codecs or data, a judge that may not judge, or a directory of another
+            comparison.
+    """
+    settings, data, logger, config = parse(args)
+    return compare(settings, data, logger, config, f"semcomp compare {shlex.join(args)}")
+
+
+def report(args: list[str]) -> None:
+    """Run `semcomp report`.
+
+    Raises:
+        SemcompError: bad usage, or no comparison there.
+    """
+    if len(args) != 1 or args[0].startswith("-"):
+        raise SemcompError(f"semcomp report takes one argument, the DIR of a comparison; {len(args)} found")
+    directory = Path(args[0])
+    render(directory, collect(directory))
+
+
+def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger | None, str]:
+    """Settings and data of `semcomp compare`, the logger where one was configured, and all of it as YAML.
+
+    Raises:
+        SemcompError: unknown or missing settings, or numbers out of range.
+    """
+    parts = (arg.partition("=") for arg in args)
+    args = [_FLAGS.get(flag, flag) + equals + value for flag, equals, value in parts]
+    parser = _parser()
+    config = parser.parse_args([resolve_config(arg) for arg in args])
+    if config.models and not config.codecs:
+        config.codecs = sensible_references()
+    config.codecs = [*(CodecEntry(LOAD, {"model": model}) for model in config.models), *config.codecs]
+    config.models = []
+    beside = [str(Path(str(file)).resolve().parent) for file in config.config or []]
+    # what is written down works from anywhere, but names no directory without need
+    config.paths = [*dict.fromkeys([*config.paths, *(path for path in beside if _holds_any(path, config.codecs))])]
+    built = parser.instantiate(config)
+    settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})
+    check(settings)
+    settings = replace(settings, paths=[*dict.fromkeys([*settings.paths, *beside])])
+    return settings, built.data, built.trainer.logger, str(parser.dump(config))
+
+
+def as_yaml(entry: CodecEntry) -> dict[str, Any]:
+    """An entry as YAML has it, without what is not said."""
+    said: dict[str, Any] = _ENTRY.dump_python(entry, exclude_defaults=True)
+    return said
+
+
+def _parser() -> Parser:
+    # a class_path of a codec must not be taken for one of CodecEntry
+    register_type(CodecEntry, as_yaml, _entry, deserializer_exceptions=ValueError, fail_already_registered=False)
+    parser = Parser(prog="semcomp compare", description="Every codec over the same images: rows, summary, report.")
+    parser.add_argument(
+        "models",
+        nargs="*",
+        type=str,
+        default=[],
+        help="Further models, by path or name; beside WebP, AVIF, JPEG and JPEG 2000 where no config has codecs.",
+    )
+    parser.add_argument("--config", action="config", help="YAML of a comparison, of data or of the W&B logger.")
+    parser.add_class_arguments(ImageDataModule, "data")
+    parser.add_class_arguments(Settings, None)
+    parser.add_argument("--trainer.logger", type=WandbLogger | None, default=None, help="As for the other commands.")
+    return parser
+
+
+def _entry(value: Any) -> CodecEntry:
+    """An entry of YAML.
+
+    Raises:
+        SemcompError: unknown, missing or wrong keys.
+    """
+    try:
+        return _ENTRY.validate_python(value)
+    except ValidationError as error:
+        known = CodecEntry.__dataclass_fields__
+        said = []
+        for one in error.errors():
+            key = ".".join(map(str, one["loc"]))
+            near = [] if key in known else get_close_matches(key, known, 1)
+            said.append(f"{key}: {one['msg']}" + (f"; did you mean {near[0]}?" if near else ""))
+        raise SemcompError("; ".join(said)) from None
+
+
+def _holds_any(path: str, entries: Sequence[CodecEntry]) -> bool:
+    """Whether a directory has the Python file of one of the codecs."""
+    modules = {entry.class_path.partition(".")[0] for entry in entries}
+    return any(Path(path, f"{name}.py").is_file() or Path(path, name, "__init__.py").is_file() for name in modules)

@@ -1,0 +1,109 @@
+"""What a comparison keeps in memory: each network once a process, and no image longer than it takes."""
+
+import ctypes
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import Tensor, nn
+
+from semcomp_pl.checkpoints import loading
+from semcomp_pl.compare.config import CodecEntry, Settings
+from semcomp_pl.compare.measure.plan import prepare
+from semcomp_pl.compare.measure.pool import Worker
+from semcomp_pl.compare.measure.ranks import Share
+from semcomp_pl.compare.run import compare
+from semcomp_pl.data import Folder, ImageDataModule
+from semcomp_pl.metrics.feature_distance import FeatureDistance
+from semcomp_pl.nets.codec import CodecNet
+from semcomp_pl.nets.discriminator import Discriminator
+from semcomp_pl.nets.segmenter import Segmenter
+from tests.compare.conftest import Files, model, webp
+from tests.lab import Lab
+
+SIZE = (256, 512)
+PIXELS = 4 * 3 * SIZE[0] * SIZE[1]
+"""Bytes of an image of floats."""
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """How many networks of each kind were built since the test began."""
+    count: Counter[str] = Counter()
+
+    def counting(kind: type[nn.Module]) -> None:
+        initialise = kind.__init__
+
+        def counted(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+            count[kind.__name__] += 1
+            initialise(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, "__init__", counted)
+
+    for kind in (CodecNet, Segmenter, Discriminator, FeatureDistance):
+        counting(kind)
+    return count
+
+
+def test_nothing_is_loaded_twice(
+    settings: Settings, lab: Lab, files: Files, tmp_path: Path, made: Counter[str]
+) -> None:
+    """Sender and receiver of each model, one judge, one segmenter that two codecs share, one discriminator."""
+    realism_judge = str(lab.checkpoint(lab.model("plain_gan"), tmp_path / "gan.ckpt"))
+    codecs = [model(files.plain), model(files.conditional), replace(model(files.conditional), labels="true"), webp()]
+    codecs.append(model(files.conditional, "again", segmenter=files.segmenter))
+    settings = replace(settings, codecs=codecs, segmenter=files.segmenter, metrics=["feature_distance"])
+    made.clear()
+    assert compare(replace(settings, realism_judge=realism_judge), lab.data()) == 0
+    assert made == {"CodecNet": 2 * 4, "Segmenter": 2, "Discriminator": 1, "FeatureDistance": 1}
+
+
+def test_a_searched_codec_is_loaded_for_its_facts_and_for_decoding_only(
+    settings: Settings, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the instances that a search tries, which are asked for other qualities."""
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_memory_does_not_grow_with_the_number_of_images(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaks: bool
+) -> None:
+    """A leak of the reconstruction of a single codec would show."""
+    count, first = 20, 6
+    root = tmp_path / "many" / "val"
+    root.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(first + count):
+        Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(root / f"{index}.png")
+    data = ImageDataModule(Folder(str(root.parent)), SIZE, num_workers=0)
+    points = [{"quality": 10}, {"quality": 20, "downscale": 2}]
+    settings = replace(settings, pictures=0, codecs=[settings.codecs[0], webp([], points=points)])
+    Path(settings.output).mkdir()
+    prepared = prepare(settings, data, Share(0, 1, 0))
+    worker = Worker(prepared.plan, 0, prepared.loaded)
+    kept: list[Tensor] = []
+    if leaks:
+        receiver = worker.measurer.coders[1].receiver
+        decompress = receiver.decompress
+        monkeypatch.setattr(receiver, "decompress", lambda data: kept.append(decompress(data)) or kept[-1])
+    sizes = []
+    for images in (range(first), range(first, first + count)):
+        for index in images:
+            worker.measure(index, frozenset())
+        sizes.append(_held())
+    print(sizes[1] - sizes[0], count * PIXELS)
+    assert (sizes[1] - sizes[0] > count * PIXELS / 2) == leaks
+
+
+def _held() -> int:
+    """Bytes of this process that are neither free nor of files."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(lines["RssAnon"].split()[0])
