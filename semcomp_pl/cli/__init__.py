@@ -1,10 +1,12 @@
 """`semcomp` and `python -m semcomp_pl`: answers quickly, and imports torch only for work that needs it."""
 
+import io
+import os
 import sys
 from importlib import import_module
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import find_directory, is_export, resolve_config
+from semcomp_pl.files.places import expand_home, find_directory, is_export, resolve_config
 from semcomp_pl.version import __version__
 
 USAGE = """usage: semcomp COMMAND ...
@@ -53,13 +55,28 @@ def main(args: list[str] | None = None) -> int:
     if args[0] == "--version":
         print(f"semcomp_pl {__version__}")
         return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names in other encodings
     try:
-        return _run(args[0], args[1:]) or 0
+        return _run(args[0], [_expand(arg) for arg in args[1:]]) or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # of `| head`: nobody reads any more, and nothing went wrong
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # what is still buffered goes there
+        return 141
     except SemcompError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
+
+
+def _expand(arg: str) -> str:
+    """An argument whose path, or whose value's path, starts with `~`: shells expand the first alone."""
+    flag, equals, value = arg.partition("=") if arg.startswith("-") else ("", "", arg)
+    return flag + equals + expand_home(value)
 
 
 def _run(command: str, args: list[str]) -> int | None:

@@ -27,14 +27,8 @@ def main(args: list[str]) -> int:
     total = pixels = 0
     with progress.bar:
         for batch, images, labels in _image_batches(jobs, options, progress):
-            try:
-                files = codec.compress_batch(images, *region(images, labels))
-            except SemcompError as error:
-                for job in batch:
-                    progress.fail(job.source, error)
-                continue
-            for job, data in zip(batch, files, strict=True):
-                size = images.shape[-2] * images.shape[-1]
+            size = images.shape[-2] * images.shape[-1]
+            for job, data in _compress(codec, batch, images, labels, region, progress):
                 if progress.write(job, lambda file, data=data: file.write(data)):  # type: ignore[misc]
                     progress.done(f"{job.source} -> {job.target}  {len(data)} bytes  {8 * len(data) / size:.4f} bpp")
                     total, pixels = total + len(data), pixels + size
@@ -111,6 +105,26 @@ def _region(codec: "NeuralCodec", options: argparse.Namespace) -> Callable[[Any,
     return region
 
 
+def _compress(
+    codec: "NeuralCodec",
+    batch: Sequence[Job],
+    images: Any,
+    labels: Any,
+    region: Callable[[Any, Any], tuple[Any, Any]],
+    progress: Progress,
+) -> Iterator[tuple[Job, bytes]]:
+    """The files of a batch; an image with an error costs itself alone."""
+    try:
+        yield from zip(batch, codec.compress_batch(images, *region(images, labels)), strict=True)
+    except SemcompError as error:
+        if len(batch) == 1:
+            progress.fail(batch[0].source, error)
+            return
+        for i, job in enumerate(batch):
+            one = slice(i, i + 1)
+            yield from _compress(codec, [job], images[one], None if labels is None else labels[one], region, progress)
+
+
 def _image_batches(
     jobs: Sequence[Job], options: argparse.Namespace, progress: Progress
 ) -> Iterator[tuple[Any, Any, Any]]:
@@ -148,7 +162,7 @@ def _open(path: Path, labels: str | None) -> tuple[Any, Any]:
     from semcomp_pl.files.images import read_image, read_index_map
 
     with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)  # ours, and Pillow's of metadata
         pixels = np.array(read_image(path))
     for warning in said:
         print(f"note: {warning.message}", file=sys.stderr)
@@ -164,6 +178,6 @@ def _open(path: Path, labels: str | None) -> tuple[Any, Any]:
 
 
 def _is_image(path: Path) -> bool:
-    from PIL import Image
+    from semcomp_pl.files.images import is_image
 
-    return path.suffix.lower() in Image.registered_extensions()
+    return is_image(path)

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import expand_home
 
 # What jsonargparse says of its own machinery round the reason.
 _MACHINERY = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
@@ -22,6 +23,14 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """As jsonargparse's, with `~` written out in every value, wherever it was given."""
+        config = super().parse_args(*args, **kwargs)
+        for name, value in list(config.items()):
+            if isinstance(value, str) and value.startswith("~"):
+                config[name] = expand_home(value)
+        return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """What was wrong, and the nearest name for a misspelt one.

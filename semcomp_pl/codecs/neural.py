@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semcomp_pl.codecs.base import CodecFacts, Kind
-from semcomp_pl.codecs.pixels import as_decoded, check_image
+from semcomp_pl.codecs.pixels import as_decoded, check_image, check_range
 from semcomp_pl.coding import container
 from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.coding.content import Content, Rates
@@ -206,6 +206,7 @@ class NeuralCodec(CodecFacts):
                 choose.
         """
         net = self.net
+        check_range(image)
         image = as_decoded(image).to(self.device)
         height, width = image.shape[-2:]
         with torch.autocast(self.device.type, enabled=False):

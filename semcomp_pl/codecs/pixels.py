@@ -10,6 +10,9 @@ CAP = 100.0
 the mean infinite."""
 
 
+_SLACK = 0.5 / 255
+
+
 def as_decoded(image: Tensor) -> Tensor:
     """The values that an 8-bit file would hold, still in [0, 1].
 
@@ -31,12 +34,26 @@ def check_image(image: Tensor) -> None:
     """Refuse what no codec can compress.
 
     Raises:
-        SemcompError: not a float image (3, H, W) of at least one pixel.
+        SemcompError: not a float image (3, H, W) of at least one pixel, or as `check_range`.
     """
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
         raise SemcompError(
             f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
             "code a batch image by image, and divide 8-bit values by 255"
+        )
+    check_range(image)
+
+
+def check_range(image: Tensor) -> None:
+    """Refuse values that would be clipped to another picture.
+
+    Raises:
+        SemcompError: a value that is no finite number, or further outside [0, 1] than rounding to 8 bits forgives.
+    """
+    low, high = float(image.min()), float(image.max())
+    if not (low >= -_SLACK and high <= 1 + _SLACK):  # so that NaN is refused too
+        raise SemcompError(
+            f"values from {low:g} to {high:g} found, expected finite ones in [0, 1]; divide 8-bit values by 255"
         )
 
 

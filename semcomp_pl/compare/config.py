@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
 from semcomp_pl.compare.summary import TARGETS
 from semcomp_pl.data.source import Split
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.metrics.catalogue import Extra
+from semcomp_pl.metrics.catalogue import EXTRAS
 
-Metric: TypeAlias = Extra | Literal["latent_iou"]
 LOAD = "semcomp_pl.load"
 """Makes the codec of a trained model."""
+if TYPE_CHECKING:
+    Metric: TypeAlias = str
+else:
+    Metric = Literal[(*EXTRAS, "latent_iou")]  # command lines list and check the names
 
 
 @dataclass(frozen=True)

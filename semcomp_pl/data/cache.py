@@ -26,7 +26,7 @@ from semcomp_pl.data.frame import Frame, prepare
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
 
-_FORMAT = 3  # raise it when the files or the pixels of an unchanged image change
+_FORMAT = 4  # raise it when the files or the pixels of an unchanged image change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
 OnError = Literal["raise", "skip"]
 _Prepared = dict[str, NDArray[Any]] | str
@@ -102,7 +102,7 @@ def build(
             ) from None
     store = Store(target)
     if store.skipped and on_error == "raise":
-        raise SemcompError(store.skipped[0])
+        raise SemcompError(_advice(store.skipped[0]))
     return store
 
 
@@ -170,7 +170,7 @@ def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], 
         for sample, result in zip(samples, results, strict=True):
             if isinstance(result, str):
                 if on_error == "raise":
-                    raise SemcompError(result)
+                    raise SemcompError(_advice(result))
                 skipped.append(result)
                 continue
             if not names:
@@ -184,6 +184,10 @@ def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], 
     if not names:
         raise SemcompError(f"none of the {len(samples)} images can be read; the first error: {skipped[0]}")
     return {"names": names, "skipped": skipped, "shapes": shapes, **_moments(counts)}
+
+
+def _advice(message: str) -> str:
+    return f"{message}; or leave out what cannot be read with --data.on_error=skip"
 
 
 def _moments(counts: NDArray[np.int64]) -> dict[str, list[float]]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
-
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.images import is_image
+from semcomp_pl.files.places import printable
 
 
 def find(directory: Path, ending: str = "", pattern: str = "*") -> dict[str, Path]:
@@ -18,12 +18,13 @@ def find(directory: Path, ending: str = "", pattern: str = "*") -> dict[str, Pat
         raise SemcompError(f"{directory}: no such directory, expected images in it; check --data.source.root")
     files = sorted(directory.glob(pattern + ending))
     if not ending:
-        known = Image.registered_extensions()
-        files = [path for path in files if path.suffix.lower() in known]
+        files = [path for path in files if is_image(path)]
+    # file managers leave hidden files beside real ones, and a link to nothing is no file
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
     if not files:
         what = pattern + ending if ending else "image (PNG, JPEG, ...)"
         raise SemcompError(f"{directory}: no {what} found, expected at least one; check --data.source.root")
-    found = {path.name.removesuffix(ending or path.suffix): path for path in files}
+    found = {printable(path.name.removesuffix(ending or path.suffix)): path for path in files}
     if len(found) < len(files):
         twice = sorted(path.name for path in set(files) - set(found.values()))
         raise SemcompError(

@@ -14,6 +14,12 @@ from semcomp_pl.errors import SemcompError
 _PREFIX, _SUFFIX = ".semcomp-", ".part"
 
 
+def is_special(path: Path) -> bool:
+    """A device, a pipe, an open file of a process: what is written through and not replaced."""
+    within = path.is_absolute() and path.parts[1:2] in [("dev",), ("proc",)]
+    return path.exists() and not path.is_dir() and (within or not path.is_file())
+
+
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file whole or not at all: under a temporary name beside its own, which is then renamed.
 
@@ -23,13 +29,13 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         SemcompError: the directory is not there or cannot be written, or the disk is full; what `path` held stays.
     """
     try:
-        target = path.resolve() if path.is_symlink() else path
-        if target.exists() and not target.is_file() and not target.is_dir():
+        if is_special(path):
             content = io.BytesIO()  # some writers seek
             write(content)
-            with target.open("wb") as file:
+            with path.open("wb") as file:
                 file.write(content.getbuffer())
             return
+        target = path.resolve() if path.is_symlink() else path
         # a short name: the file's own may have all the length that the file system allows
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent)
         try:

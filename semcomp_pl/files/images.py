@@ -1,14 +1,29 @@
-"""Decoding of image and label files; every failure names its file."""
+"""Decoding of image and label files: pixels in sRGB, label ids as they are, and every failure names its file."""
 
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from semcomp_pl.errors import SemcompError, SemcompWarning
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation."""
+_STEPS = {"L;2": 85, "L;4": 17}
+"""What Pillow multiplies grey values of fewer than 8 bits by."""
 
 
 def open_image(path: Path) -> Image.Image:
@@ -17,55 +32,147 @@ def open_image(path: Path) -> Image.Image:
     Raises:
         SemcompError: missing, unreadable, truncated, animated or hostile file.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-            image.load()
-            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and its previews
-    except FileNotFoundError:
-        raise SemcompError(f"{path}: no such file; check the data root") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SemcompError(f"{path}: {error}; resize the image first") from None
-    except Exception as error:  # on damage the plugins raise OSError, SyntaxError, TypeError, RuntimeError, ...
-        raise SemcompError(
-            f"{path}: not a readable image ({error}); expected PNG, JPEG or another format that Pillow "
-            "decodes; fetch or remove the file, or pass --data.on_error=skip"
-        ) from None
-    if frames > 1:
-        raise SemcompError(f"{path}: {frames} frames found, expected a single one; extract it first")
-    return image
+    return _open(path)[0]
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file in a directory is an image by its name: of a format that Pillow reads, and not hidden."""
+    format_name = Image.registered_extensions().get(path.suffix.lower())  # some are formats that it only writes
+    return format_name in Image.OPEN and not path.name.startswith(".")
 
 
 def read_image(path: Path) -> Image.Image:
-    """An RGB image: EXIF orientation applied, 16 bits scaled to 8, transparency put on white.
+    """An RGB image in sRGB: EXIF orientation applied, 16 bits scaled to 8, transparency put on white.
+
+    Metadata that cannot be read is left out with a warning, because the pixels are fine.
 
     Raises:
-        SemcompError: as `open_image`, or the file holds floating-point values.
+        SemcompError: as `open_image`, or values without a defined range.
     """
-    image = ImageOps.exif_transpose(open_image(path))
-    if image.mode == "F":
-        raise SemcompError(f"{path}: floating-point values found, expected 8 or 16 bits; convert the image first")
-    if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits at 255
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray(np.uint8(np.clip(values / 257 + 0.5, 0, 255)))
-    if image.has_transparency_data:
-        warnings.warn(f"{path}: transparency put on white", SemcompWarning, stacklevel=2)
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
+    image, raw = _open(path)
+    with _named(path):
+        return _to_srgb(path, _upright(path, _eight_bits(path, image, raw)))
 
 
-def read_index_map(path: Path) -> NDArray[Any]:
-    """An integer map (H, W) from a grey, palette or 16-bit file.
+def read_index_map(path: Path) -> NDArray[np.int64]:
+    """The ids (H, W) of a grey or palette file of any bit depth, as they stand in the file.
 
     Raises:
         SemcompError: as `open_image`, or the file holds colours instead of indices.
     """
-    image = open_image(path)
-    if image.mode not in {"L", "P", "1", "I", "I;16", "I;16B"}:
+    image, raw = _open(path)
+    if image.mode not in {"L", "P", "1"} and not image.mode.startswith("I"):
         raise SemcompError(
-            f"{path}: a {image.mode} image found, expected an index map (grey, palette or 16-bit); "
+            f"{path}: a {image.mode} image found, expected an index map (grey or palette, of up to 32 bits); "
             "convert the colours to class ids first"
         )
-    return np.asarray(image).astype(np.int64)
+    with _named(path):
+        ids = np.asarray(image).astype(np.int64)
+        kind = raw.rstrip("R")  # the order of bits within a byte
+        if image.mode in {"L", "1"} and kind.endswith("I"):  # white is zero in the file, and black in Pillow
+            ids, kind = (1 if image.mode == "1" else 255) - ids, kind.rstrip("I")
+        return ids // _STEPS.get(kind, 1)
+
+
+def _open(path: Path) -> tuple[Image.Image, str]:
+    """The decoded image, and how its values stood in the file (Pillow's raw mode)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+            arguments = image.tile[0][3] if image.tile else ""
+            raw = arguments if isinstance(arguments, str) else next(iter(arguments or ("",)))
+            image.load()
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and its previews
+    except FileNotFoundError:
+        raise SemcompError(f"{path}: no such file; check the path") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise SemcompError(f"{path}: {error}; resize the image first") from None
+    except Exception as error:  # on damage the plugins raise OSError, SyntaxError, TypeError, RuntimeError, ...
+        raise _unreadable(path, error) from None
+    if frames > 1:
+        raise SemcompError(f"{path}: {frames} frames found, expected a single one; extract it first")
+    return image, str(raw)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Whatever a decoder raises later than it should is an error of this file too."""
+    try:
+        yield
+    except (SemcompError, SemcompWarning):
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> SemcompError:
+    return SemcompError(
+        f"{path}: not a readable image ({error}); expected PNG, JPEG or another format that Pillow decodes; fetch the "
+        "file again, or remove it"
+    )
+
+
+def _eight_bits(path: Path, image: Image.Image, raw: str) -> Image.Image:
+    """An image of a mode with 8 bits a channel: only what has a defined range is scaled."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.float64)
+        top = 4095 if raw.startswith("I;12") else 65535
+        if not (image.mode.startswith("I;16") or image.format in {"PNG", "PPM", "JPEG2000"}):
+            kind = "floating-point" if image.mode == "F" else "integer"
+            raise SemcompError(
+                f"{path}: {kind} values from {values.min():g} to {values.max():g} found, which have no defined black "
+                "and white, expected 8 or 16 bits a channel; scale the values first"
+            )
+        scaled = Image.fromarray(np.uint8(np.clip(values * 255 / top + 0.5, 0, 255)))
+        scaled.info, scaled._exif = image.info, getattr(image, "_exif", None)
+        return scaled
+    return image
+
+
+def _upright(path: Path, image: Image.Image) -> Image.Image:
+    """Turned as its EXIF block says, where it says so."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # one bad tag makes Pillow fail at writing the block anew
+        _note(path, f"broken EXIF metadata ({error})")
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_srgb(path: Path, image: Image.Image) -> Image.Image:
+    """RGB in sRGB, transparency on white."""
+    profile, alpha = image.info.get("icc_profile"), None
+    if image.has_transparency_data:
+        _note(path, "transparency put on white")
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+    if image.mode not in {"RGB", "L", "CMYK"}:
+        image = image.convert("RGB")
+    image = image.convert("RGB") if profile is None else _converted(path, image, profile)
+    if alpha is not None:
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=alpha)
+        return white
+    return image
+
+
+def _converted(path: Path, image: Image.Image, data: bytes) -> Image.Image:
+    """From a colour profile to sRGB."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        if image.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
+            image = image.convert("RGB")
+        found = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except Exception as error:  # ImageCms.PyCMSError, OSError, ValueError, or no littlecms in this build of Pillow
+        _note(path, f"unreadable colour profile ({error}), taken as sRGB")
+        return image.convert("RGB")
+    assert found is not None
+    return found
+
+
+def _note(path: Path, what: str) -> None:
+    warnings.warn(f"{path}: {what}", SemcompWarning, stacklevel=2)

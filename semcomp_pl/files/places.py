@@ -65,6 +65,25 @@ def run_of_checkpoint(checkpoint: str) -> Path | None:
     return directory.parent if directory.name == "checkpoints" else None
 
 
+def printable(name: str) -> str:
+    """A file's name as text that any file, table or terminal takes; bytes that are no UTF-8 are written out."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def expand_home(value: str) -> str:
+    """A path with `~` or `~user` at its start written out; any other text as it is.
+
+    Raises:
+        SemcompError: there is no such user or home.
+    """
+    if not value.startswith("~"):
+        return value
+    try:
+        return str(Path(value).expanduser()) + ("/" if value.endswith("/") else "")
+    except RuntimeError as error:
+        raise SemcompError(f"{value}: {error}; write the path out") from None
+
+
 def is_export(path: str | Path) -> bool:
     """Whether `path` is a directory that `semcomp export` wrote."""
     return (Path(path) / "manifest.json").is_file()

@@ -23,14 +23,15 @@ class _Described(Protocol):
     facts: ClassVar[dict[str, MetricFacts]]
 
 
-# of the metrics of perception, the first one that was measured stands for it in figures
-_CLASSES: tuple[type[_Described], ...] = (
+# by kind; of the metrics of perception, the first one that was measured stands for it in figures
+CLASSES: tuple[type[_Described], ...] = (
     *(MeanRate, MeanPSNR, MeanMSSSIM),
     *(LPIPS, DISTS, FID, KID, FeatureDistance, MUSIQ, DiscriminatorFM),
     *(Judgement, LatentIoU),
 )
-FACTS: Mapping[str, MetricFacts] = {name: facts for one in _CLASSES for name, facts in one.facts.items()}
-EXTRAS = {name: cast(Callable[[], Metric], one) for one in _CLASSES for name, facts in one.facts.items() if facts.extra}
+FACTS: Mapping[str, MetricFacts] = {name: facts for one in CLASSES for name, facts in one.facts.items()}
+"""Of every column, or family of columns, in the order to show them."""
+EXTRAS = {name: cast(Callable[[], Metric], one) for one in CLASSES for name, facts in one.facts.items() if facts.extra}
 """Classes of the metrics that only those who ask for them get."""
 SETS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     name: facts.of_sets for name, facts in FACTS.items() if facts.of_sets is not None

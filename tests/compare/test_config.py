@@ -1,6 +1,7 @@
 """Settings of a comparison: shipped files, and what is refused."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 import torch
 import yaml
 
-from semcomp_pl.compare.config import Reference, parse
-from semcomp_pl.compare.measure.coders import ReferenceCoder
+from semcomp_pl.cli.compare import parse
+from semcomp_pl.codecs import best_at
+from semcomp_pl.compare.config import LOAD, CodecEntry, sensible_references
+from semcomp_pl.compare.measure.coders import Candidate, NoFileError
+from semcomp_pl.compare.measure.recipe import Recipe, locate
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import configs_root, find_model
 
@@ -19,11 +23,13 @@ SHIPPED = sorted((configs_root() / "compare").glob("*.yaml"))
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_comparisons_name_models_that_are_there(file: Path) -> None:
     settings, data, logger, _ = parse(["--config", str(file)])
-    assert all(find_model(one.model) for one in settings.codecs)
+    models = [one for one in settings.codecs if one.class_path == LOAD]
+    assert all(find_model(one.init_args["model"]) for one in models)
+    searched = [one for one in settings.codecs if one not in models]
+    names = {one.codec or locate(one.class_path).__name__ for one in searched}
     whole = {"WebP", "AVIF", "JPEG", "JPEG 2000"}
-    references = {one.codec or one.format for one in settings.references}
-    assert whole <= references or file.stem in {"meaning", "comma10k"}, "which ask one question only"
-    assert all(set(settings.targets) <= set(one.targets) for one in settings.references)
+    assert whole <= names or file.stem in {"meaning", "comma10k"}, "which ask one question only"
+    assert all(set(settings.targets) <= set(one.targets) for one in searched)
     assert logger is None
     name = "camvid.yaml" if file.stem == "meaning" else file.name
     shared = yaml.safe_load((configs_root() / "data" / name).read_text())["data"]["source"]
@@ -34,13 +40,21 @@ def test_shipped_comparisons_name_models_that_are_there(file: Path) -> None:
 def test_flags_files_and_the_logger_of_training_are_merged(tmp_path: Path) -> None:
     flags = ["--data", "configs/data/kodak.yaml", "--config", "configs/logger/wandb.yaml", "--wandb.project", "x"]
     settings, data, logger, text = parse(["a.ckpt", "b.ckpt", *flags, "-o", "there", "--data.size", "[64, 64]"])
-    assert [one.model for one in settings.codecs] == ["a.ckpt", "b.ckpt"]
+    models = [CodecEntry(LOAD, {"model": name}) for name in ("a.ckpt", "b.ckpt")]
+    assert settings.codecs == [*models, *sensible_references()]
     assert (settings.output, settings.wandb.project, data.size) == ("there", "x", (64, 64))
-    assert len(settings.references) == 4
     assert type(logger).__name__ == "WandbLogger"
     (tmp_path / "again.yaml").write_text(text)
     again, *_ = parse(["--config", str(tmp_path / "again.yaml")])
-    assert again == settings
+    assert replace(again, paths=settings.paths) == settings
+    assert yaml.safe_load(text)["paths"] == []
+
+
+def test_models_on_the_command_line_join_the_codecs_of_a_config(tmp_path: Path) -> None:
+    own = [{"class_path": "semcomp_pl.codecs.JPEG", "points": [{"quality": 10}]}]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"codecs": own}))
+    settings, *_ = parse(["a.ckpt", "--data", "configs/data/kodak.yaml", "--config", str(tmp_path / "own.yaml")])
+    assert [one.class_path for one in settings.codecs] == [LOAD, "semcomp_pl.codecs.JPEG"]
 
 
 @pytest.mark.parametrize(
@@ -54,8 +68,12 @@ def test_flags_files_and_the_logger_of_training_are_merged(tmp_path: Path) -> No
         (["m", "--device", "cuda"], "expected workers=0"),
         (["m", "--metrics", "[beauty]"], "beauty"),
         (["m", "--jugde", "x"], "did you mean judge"),
-        (["--references", "[{format: WebP}]"], "without targets or points"),
-        (["--references", "[{format: WebP, quality: 3}]"], "quality"),
+        (["--codecs", "[{class_path: a.B, targets: [0]}]"], "expected some bits per pixel above 0"),
+        (["--codecs", "[{class_path: a.B, targets: [1], labels: 'true'}]"], "targets found for an oracle"),
+        (["--codecs", "[{class_path: a.B, quality: 3}]"], "quality: Unexpected keyword argument"),
+        (["--codecs", "[{model: a.ckpt}]"], "class_path: Field required"),
+        (["--codecs", "[{class_path: a.B, labels: mine}]"], "labels: Input should be 'own' or 'true'"),
+        (["m", "--references", "[{format: WebP}]"], "references"),
     ],
 )
 def test_bad_settings_are_one_clear_error(flags: list[str], said: str) -> None:
@@ -68,12 +86,16 @@ def test_a_searched_file_is_decoded_from_its_bytes_alone(kind: Any, rng: Any) ->
     """By another instance, which was not told the downscale that the search chose."""
     pixels = torch.from_numpy(rng.integers(0, 256, (3, 12, 16))).repeat_interleave(8, 1).repeat_interleave(8, 2)
     image = pixels.float() / 255
-    given = Reference(kind, targets=[0.3, 1.0, 8.0], points=[(2.5, 30)])
-    sender, receiver = ReferenceCoder(given), ReferenceCoder(given)
+    targets = {"0.3 bpp": 0.3, "1 bpp": 1.0, "8 bpp": 8.0}
+    given = Candidate(kind, "reference", targets, Recipe(f"semcomp_pl.codecs.{kind}", {}))
+    sender, receiver = given.coder("cpu"), given.coder("cpu")
     sizes = []
-    for point in sender.points:
-        with suppress(SemcompError):  # no file is as small
+    for point, target in targets.items():
+        with suppress(NoFileError):
             data = sender.encoder(point, image, None)()
             sizes.append(len(data))
-            assert torch.equal(receiver.decode(point, data), sender.decode(point, data))
+            assert 8 * len(data) <= target * 96 * 128
+            expected = best_at(image, target, locate(f"semcomp_pl.codecs.{kind}"))
+            assert expected is not None
+            assert torch.equal(receiver.decode(data), expected.reconstruction)
     assert len(sizes) >= 2

@@ -58,12 +58,12 @@ def test_label_maps_come_from_the_segmenter_or_make_an_oracle(
     assert run(replace(own, output=settings.output + "2"))["bytes"].to_list() == (
         rows.filter(pl.col("codec") != "ConditionalGAN (oracle)")["bytes"].to_list()
     )
-    for entry, data, said in (
-        (codecs[1], lab.data(labels=False), "a model of 4 classes found, the data have 0"),
-        (replace(model(files.plain), labels="true"), lab.data(), "a codec that sends no label map"),
+    for entry, source, said in (
+        (codecs[1], lab.source(labels=False), "a model of 4 classes found, the data have 0"),
+        (replace(model(files.plain), labels="true"), lab.source(), "a codec that sends no label map"),
     ):
         with pytest.raises(SemcompError, match=said):
-            fill(replace(settings, judge=None, codecs=[entry]), data)
+            fill(replace(settings, judge=None, codecs=[entry]), source)
 
 
 def test_who_may_not_judge_is_refused(settings: Settings, lab: Lab, files: Files, tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ MODELS = {
 }
 """Name -> its config, and the flags of its training."""
 DATA = "--data.source.train 48 --data.source.val 4 --data.size [64,128] --data.num_workers 0"
-SIZES = {"whole": (64, 96), "odd": (37, 53), "flat": (16, 200), "pixel": (1, 1), "noise": (48, 48), "small": (17, 23)}
+SIZES = {"whole": (64, 96), "odd": (37, 53), "flat": (16, 200), "pixel": (1, 1), "noise": (48, 48)}
+SIZES |= {"small": (17, 23), "tiny": (9, 11)}
 
 
 class Scene(NamedTuple):
@@ -108,20 +109,20 @@ def kept(content: Content, heatmap: NDArray[np.bool_]) -> Content:
     return content.with_part(Kind.HEATMAP, heatmap).with_part(Kind.LATENT, symbols)
 
 
-def of_classes(codec: NeuralCodec, content: Content) -> Content:
-    """The content of every other class's cells."""
-    present = codec.file.coders[Kind.LABELS].present(content)  # type: ignore[attr-defined]
-    return kept(content, np.asarray(present[np.unique(content.parts[Kind.LABELS])[::2]].any(0)))
+def of_one_class(codec: NeuralCodec, content: Content) -> Content:
+    """The content of the cells that hold the second commonest class."""
+    present: NDArray[np.bool_] = codec.file.coders[Kind.LABELS].present(content)  # type: ignore[attr-defined]
+    return kept(content, present[present.sum((1, 2)).argsort()[-2]])
 
 
 def selective_files(codec: NeuralCodec, scene: Scene) -> Iterator[tuple[str, NeuralCodec, Content]]:
     """Of a model that chooses regions: everything, classes, a blob and noise, the last under each coder of symbols."""
     yield "pixel", codec, analyse(codec, scene.cut("pixel"))
-    yield "classes", codec, of_classes(codec, analyse(codec, scene.cut("odd")))
+    yield "classes", codec, of_one_class(codec, analyse(codec, scene.cut("odd")))
     content = analyse(codec, scene.cut("whole"))
     yield "whole", codec, content
     rows, columns = np.indices(content.symbols.shape[1:])
-    yield "adaptive", codec, kept(content, (rows - 3) ** 2 + (columns - 4) ** 2 < 9)
+    yield "adaptive", codec, kept(content, np.hypot(rows - 3, columns - 4) < 3)
     noise = np.random.default_rng(1).random(rows.shape) < 0.5
     yield "scattered", codec, kept(content, noise)
     yield "static", without_context(codec), kept(content, noise)
@@ -131,15 +132,15 @@ def selective_files(codec: NeuralCodec, scene: Scene) -> Iterator[tuple[str, Neu
 def full_files(codec: NeuralCodec, scene: Scene) -> Iterator[tuple[str, NeuralCodec, Content]]:
     """Where a label map at the image's size tells the coders of heatmap and symbols more than one on the grid."""
     yield "odd", codec, analyse(codec, scene.cut("odd"))
-    yield "classes", codec, of_classes(codec, analyse(codec, scene.cut("small")))
+    yield "classes", codec, of_one_class(codec, analyse(codec, scene.cut("small")))
 
 
 def layered_files(codec: NeuralCodec, scene: Scene) -> Iterator[tuple[str, NeuralCodec, Content]]:
     """Of a model in layers: the thumbnail by the suite's own coders, then it and a residual by each picture format."""
     for kind in ("pixel", "small", "noise"):
         yield kind, codec, analyse(codec, scene.cut(kind))
+    yield "uniform", codec, strange(analyse(codec, scene.cut("tiny")))
     content = analyse(codec, scene.cut("small"))
-    yield "uniform", codec, strange(content)
     (lossless,) = (data for coder, data in pictures.lossless(content.symbols) if coder == pictures.WEBP)
     yield "lossless", codec, with_picture(content, Kind.THUMBNAIL, pictures.WEBP, lossless)
     for coder, form in pictures.FORMATS.items():

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.learning import Schedule, schedule_factor
-from tests.modules.conftest import ADVERSARIAL, CONFIGS, Lab
+from tests.lab import ADVERSARIAL, CONFIGS, SEGMENTERS, Lab
 
 GRID = [i / 1000 for i in range(1001)]
 
@@ -112,7 +112,7 @@ class Poison(Callback):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str, tmp_path: Path) -> None:
     saves = ModelCheckpoint(tmp_path, save_last=True)
-    main = "cross_entropy" if name in {"pspnet", "deeplabv3plus"} else "distortion"
+    main = "cross_entropy" if name in SEGMENTERS else "distortion"
     with pytest.raises(SemcompError, match=rf"epoch 1: .*\b{main} = nan.* last checkpoint: .*last\.ckpt;") as error:
         lab.fit(lab.model(name), 3, [Poison(), saves])
     assert str(tmp_path / "last.ckpt") in str(error.value)

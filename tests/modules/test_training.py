@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from tests.modules.conftest import ADVERSARIAL, CLASSES, CODECS, CONFIGS, GANS, Lab
+from tests.lab import ADVERSARIAL, CLASSES, CODECS, CONFIGS, GANS, SEGMENTERS, Lab, as_exported
 
 SHARED = {"adversarial", "distortion", "range", "feature_matching", "discriminator_real", "discriminator_fake"}
 TERMS = {
@@ -25,12 +25,16 @@ TERMS = {
     "pspnet": {"cross_entropy", "auxiliary"},
     "deeplabv3plus": {"cross_entropy", "auxiliary"},
 }
-SEGMENTERS = ("pspnet", "deeplabv3plus")
-PARTS = {"rate_distortion": {"encoder", "generator"}, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}
+HALVES = {"encoder", "generator"}
+PARTS = {"rate_distortion": HALVES, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}
 
 
 def state(model: LightningModule) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.named_parameters()}
+    """Parameters by name, those of the plain network under its own names."""
+    parameters = model.named_parameters()
+    return {
+        name.removeprefix("codec.").removeprefix("segmenter."): value.detach().clone() for name, value in parameters
+    }
 
 
 def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, bool]:
@@ -53,7 +57,7 @@ def test_one_epoch(lab: Lab, name: str) -> None:
     assert {key for key in metrics if not key.startswith("train/")} == {f"val/{key}" for key in judged}
     assert all(value.isfinite() for value in metrics.values())
     kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
-    assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, {"encoder", "generator", "discriminator"})
+    assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, HALVES | {"discriminator"})
     assert all(kernels.values())
 
 
@@ -65,21 +69,21 @@ def test_test_reports_what_validation_does(lab: Lab, name: str) -> None:
     """
     options = {"judge": lab.segmenter} if name in {"rate_distortion", "plain_gan"} else {}
     model, trainer = lab.model(name, **options), lab.trainer()
-    model = model.as_exported() if name in CODECS else model
+    model = as_exported(model) if name in CODECS else model
     (val,) = trainer.validate(model, lab.data(), verbose=False)
     (test,) = trainer.test(model, lab.data(), verbose=False)
     found = {key.removeprefix("test/"): value for key, value in test.items()}
     for key, value in val.items():
         assert found.pop(key.removeprefix("val/")) == pytest.approx(value, rel=1e-6)
     again = (
-        {"latent_iou", *(f"latent_iou_{c}" for c in range(model.channels))}
+        {"latent_iou", *(f"latent_iou_{c}" for c in range(model.codec.shape.channels))}
         if name in CODECS and name != "layered_codec"
         else set()
     )
     assert found.keys() == ({"bpp", "bpp_payload", "bpp_ideal", *again} if name in CODECS else set())
     assert ("val/miou" in val) is (bool(options) or name in SEGMENTERS)
     if name in CODECS:
-        assert val["val/bpp_bound"] == pytest.approx(model.bpp_bound(32, 64), rel=1e-6)
+        assert val["val/bpp_bound"] == pytest.approx(model.codec.bpp_bound(32, 64), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -110,7 +114,7 @@ class Steps(Callback):
 def test_each_step_moves_its_own_side_only(lab: Lab, name: str) -> None:
     steps = Steps()
     lab.fit(lab.model(name), 1, [steps])
-    assert steps.found == [(0, {"encoder", "generator"}), (1, {"discriminator"})] * 2
+    assert steps.found == [(0, HALVES), (1, {"discriminator"})] * 2
 
 
 @pytest.mark.parametrize("name", GANS)
@@ -131,7 +135,7 @@ def test_terms_are_the_weighted_losses(lab: Lab, name: str) -> None:
         lab.fit(model, limit_train_batches=0)  # loads the segmenter
     out = model(batch)
     terms = model.generator_terms(batch, out)
-    fake, real = model.judge_realism(out.reconstruction, batch), model.judge_realism(batch["image"], batch)
+    fake, real = model.discriminate(out.reconstruction, batch), model.discriminate(batch["image"], batch)
     expected = {
         "adversarial": losses.least_squares_generator(fake),
         "distortion": 3 * losses.mse_distortion(out.reconstruction, batch["image"]),
@@ -160,7 +164,7 @@ def test_semantic_term_is_weighted_and_zero_for_the_original(lab: Lab) -> None:
     lab.fit(model, limit_train_batches=0)
     out = model(batch)
     (segmenter,) = model._segmenter
-    expected = 4 * losses.semantic_divergence(segmenter.read(out.reconstruction), segmenter.read(batch["image"]))
+    expected = 4 * losses.semantic_divergence(segmenter.logits(out.reconstruction), segmenter.logits(batch["image"]))
     torch.testing.assert_close(model.generator_terms(batch, out)["semantic"], expected, rtol=1e-6, atol=1e-6)
     same = out._replace(reconstruction=batch["image"])
     assert model.generator_terms(batch, same)["semantic"].abs() < 1e-6
@@ -179,7 +183,7 @@ def test_semantic_distances_are_by_option(lab: Lab) -> None:
         (gradient,) = torch.autograd.grad(found[distance], out.reconstruction)
         assert gradient.abs().sum() > 0
     (segmenter,) = model._segmenter
-    expected = torch.nn.functional.cross_entropy(segmenter.read(out.reconstruction), batch["label"], ignore_index=255)
+    expected = torch.nn.functional.cross_entropy(segmenter.logits(out.reconstruction), batch["label"], ignore_index=255)
     torch.testing.assert_close(found["cross_entropy"], expected)
     pairs = zip(segmenter.stages(out.reconstruction), segmenter.stages(batch["image"]), strict=True)
     expected = torch.stack([(a - b).square().mean() for a, b in pairs]).mean()
