@@ -13,10 +13,12 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from semcomp_pl.compare.config import LOAD, CodecEntry, Settings
 from semcomp_pl.compare.measure import parts
-from semcomp_pl.compare.config import ModelCodec, Reference, Settings
+from semcomp_pl.compare.measure.plan import prepare
+from semcomp_pl.compare.measure.pool import Worker
 from semcomp_pl.compare.measure.ranks import Share
-from semcomp_pl.compare.run import Worker, prepare, render
+from semcomp_pl.compare.run import render
 from semcomp_pl.data import ImageDataModule, StreetScenes
 
 
@@ -31,11 +33,15 @@ def main() -> None:
     data = ImageDataModule(StreetScenes(config.scenes, val=max(config.images)), num_workers=0)
     data.prepare_data()
     settings = Settings(
-        codecs=[ModelCodec(config.model)],
-        references=[Reference("WebP", targets=[0.04, 0.06]), Reference("JPEG2000", points=[(1.0, 20), (2.0, 30)])],
+        codecs=[
+            CodecEntry(LOAD, {"model": config.model}),
+            CodecEntry("semcomp_pl.codecs.WebP", targets=[0.04, 0.06]),
+            CodecEntry("semcomp_pl.codecs.JPEG2000", points=[{"quality": 20}, {"quality": 30, "downscale": 2}]),
+        ],
         judge=config.judge,
         metrics=["feature_distance"],
         pictures=0,
+        workers=0,
     )
     print("| images | codecs and metrics (s) | loop (s) | overhead | merge and summary (s) | with it | memory (MB) |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -45,15 +51,15 @@ def main() -> None:
 
 
 def _line(settings: Settings, data: ImageDataModule) -> str:
-    plan, provenance = prepare(settings, data, Share(0, 1, 0), "")
+    plan, provenance, loaded = prepare(settings, data, Share(0, 1, 0))
     parts.claim(plan.directory, provenance, "")
-    worker = Worker(plan, 0)
+    worker = Worker(plan, 0, loaded)
     start = time.perf_counter()
     for index in range(len(plan.names)):
         worker.measure(index, frozenset())
     loop, busy, memory = time.perf_counter() - start, worker.measurer.busy, _resident()
     start = time.perf_counter()
-    render(plan.directory)
+    render(plan.directory, parts.collect(plan.directory))
     merge = time.perf_counter() - start
     shares = f"{loop - busy:.2f} s, {(loop - busy) / busy:.1%} | {merge:.1f} | {(loop + merge - busy) / busy:.1%}"
     return f"| {len(plan.names)} | {busy:.1f} | {loop:.1f} | {shares} | {memory / 1e6:.0f} |"

@@ -115,6 +115,15 @@ class Lab:
         model.eval()
 
 
+def tampered(source: Path, target: Path, **changes: Any) -> Path:
+    """A copy of a checkpoint with other entries; dictionaries are merged."""
+    content = torch.load(source, weights_only=True)
+    for key, value in changes.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    torch.save(content, target)
+    return target
+
+
 def reconstruct(model: CodecModule, batch: Mapping[str, Any]) -> torch.Tensor:
     """What a model makes of a batch."""
     return model.eval().evaluate(batch).reconstruction  # type: ignore[arg-type]
@@ -143,6 +152,11 @@ def scene(height: int, width: int, seed: int = 0) -> torch.Tensor:
 def label_of(image: torch.Tensor) -> torch.Tensor:
     """A label map (H, W) for an image."""
     return (image[0] * (len(CLASSES) - 1e-3)).long()
+
+
+def write_png(file: Path, image: torch.Tensor) -> None:
+    """An image (3, H, W) in [0, 1] as a file."""
+    Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(file)
 
 
 def write_images(root: Path, counts: Mapping[str, int]) -> None:

@@ -1,7 +1,6 @@
 """Two gloo processes on the CPU: one model between them, and the figures of one process."""
 
 import csv
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from lightning import Trainer
 
 from semcomp_pl.checkpoints.loading import load
 from tests.modules.conftest import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
+from tests.processes import environment
 
 pytestmark = pytest.mark.slow
 
@@ -55,8 +55,8 @@ def fit(directory: Path, name: str, *flags: str) -> subprocess.CompletedProcess[
     command += [f"--data.source.classes=[{','.join(CLASSES)}]", f"--data.size=[{HEIGHT},{WIDTH}]"]
     command += ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.num_workers=0"]
     command += ["--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4", *flags]
-    environment = {**os.environ, "PYTHONPATH": str(directory), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    own = environment(PYTHONPATH=str(directory))
+    return subprocess.run(command, cwd=directory, env=own, capture_output=True, text=True, check=False)
 
 
 def logged(run: Path) -> dict[str, float]:

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from semcomp_pl.compare.rows import read_results
 from semcomp_pl.cli.demo import STAGES, main
+from semcomp_pl.compare.config import sensible_references
+from semcomp_pl.compare.rows import read_results
 from semcomp_pl.files.places import released
 
 
@@ -32,7 +33,8 @@ def test_demo_ends_in_a_report_and_reuses_runs(tmp_path: Path, capsys: pytest.Ca
     assert summary["ceiling"]["metrics"]["miou"]["value"] > 0.4
     settings = yaml.safe_load((output / "comparison.yaml").read_text())
     codecs = [name for name in released() if "deeplab" not in name and name != "pspnet"]
-    assert len(settings["codecs"]) == len(STAGES) - 1 + len(codecs)
+    references = sensible_references()
+    assert len(settings["codecs"]) == len(STAGES) - 1 + len(codecs) + len(references)
     for picture in ("losses.png", "comparison/figures/reconstructions.png"):
         assert min(Image.open(output / picture).size) > 500
     shutil.rmtree(output / "runs" / "semantic_distortion_gan")

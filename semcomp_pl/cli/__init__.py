@@ -60,17 +60,23 @@ def main(args: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # file names in other encodings
     try:
         return _run(args[0], [_expand(arg) for arg in args[1:]]) or 0
+    except SemcompError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # of `| head`: nobody reads any more, and nothing went wrong
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # what is still buffered goes there
         return 141
-    except SemcompError as error:
+    except OSError as error:  # a disk that is full or must not be written: the error knows where
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}; make room there, or choose another place", file=sys.stderr)
+        return 2
 
 
 def _expand(arg: str) -> str:

@@ -1,6 +1,8 @@
 """The parser of fit, validate, test and predict: LightningCLI's, but an error is one line that names the key."""
 
+import itertools
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pydoc import locate
 from typing import Any, NoReturn
@@ -26,6 +28,8 @@ class Parser(LightningArgumentParser):
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
         """As jsonargparse's, with `~` written out in every value, wherever it was given."""
+        if args and args[0] is not None:
+            args = (_configs_first(args[0]), *args[1:])
         config = super().parse_args(*args, **kwargs)
         for name, value in list(config.items()):
             if isinstance(value, str) and value.startswith("~"):
@@ -57,6 +61,20 @@ class Parser(LightningArgumentParser):
             unknown, known = found[1], [action.dest for parser in (self, *commands) for action in parser._actions]
         near = get_close_matches(unknown, known, 1)
         return f"; did you mean {near[0]}?" if near else ""
+
+
+def _configs_first(args: Sequence[str]) -> list[str]:
+    """Arguments with the config files before all flags, which override them wherever they stand."""
+    command = [*args[:1]] if args and not args[0].startswith("-") else []
+    configs: list[str] = []
+    others: list[str] = []
+    rest = iter(args[len(command) :])
+    for arg in rest:
+        if arg in {"--config", "-c"}:
+            configs += [arg, *itertools.islice(rest, 1)]
+        else:
+            (configs if arg.startswith(("--config=", "-c=")) else others).append(arg)
+    return [*command, *configs, *others]
 
 
 def _parsers(action: Any) -> list[ArgumentParser]:

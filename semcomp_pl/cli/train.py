@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+import uuid
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +21,11 @@ from semcomp_pl.checkpoints.models import check_known
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.atomic import write_file
+from semcomp_pl.files.atomic import make_output, write_text
 from semcomp_pl.files.places import claim_run, find_checkpoint, release_run, run_of_checkpoint, snake_case
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.learning import ScheduledModule
-from semcomp_pl.training.callbacks import PredictionWriter, SampleGrid, SaveRunConfig
+from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, SaveRunConfig
 from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
 
@@ -83,6 +85,14 @@ class SemcompCLI(LightningCLI):
             if logger.class_path.endswith("WandbLogger"):
                 logger.init_args.save_dir = str(self.run)
                 logger.init_args.name = logger.init_args.name or self.run.name
+                logger.init_args.id = logger.init_args.id or self._wandb_id()
+
+    def _wandb_id(self) -> str:
+        """Of the run in W&B, kept in its directory, so that a resumed training goes on in the same one."""
+        file = self.run / "wandb_id"
+        if not file.is_file():
+            write_text(file, uuid.uuid4().hex[:8])
+        return file.read_text().strip()
 
     def _find_run(self, config: Any) -> None:
         """Set `checkpoint`, and `run`: a new one, the checkpoint's, or for an export one of its name."""
@@ -110,6 +120,10 @@ class SemcompCLI(LightningCLI):
         if self.checkpoint is not None:
             _fill(self.model, self.checkpoint)
         config = self.config_init[self.subcommand]
+        steps = config.trainer.max_steps
+        if steps > 0:  # Lightning counts the steps of every optimiser
+            self.model.max_batches = steps
+            kwargs |= {"max_steps": -1} | ({} if config.trainer.max_epochs else {"max_epochs": -1})
         given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
         return super().instantiate_trainer(
             default_root_dir=str(self.run),
@@ -133,6 +147,10 @@ class SemcompCLI(LightningCLI):
         config = self.config[self.subcommand]
         best = self.run / "checkpoints" / "best.ckpt"
         wanted = config.entropy_steps and not config.trainer.fast_dev_run and self.trainer.is_global_zero
+        if not best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
+            last = best.with_name("last.ckpt")
+            found = f"{last} is the last one" if last.is_file() else "none was saved"
+            print(f"{self.run}: no checkpoint was validated, so there is no best.ckpt; {found}", file=sys.stderr)
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
             passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps see few symbols
             fit_file(best, self.datamodule, config.entropy_steps, passes)
@@ -141,9 +159,8 @@ class SemcompCLI(LightningCLI):
         """Write beside the figures what they were measured with."""
         if isinstance(self.model, CodecModule) and self.trainer.is_global_zero:
             directory = self.run / str(self.subcommand)
-            directory.mkdir(parents=True, exist_ok=True)
-            content = json.dumps(self.model.suite.provenance(), indent=2) + "\n"
-            write_file(directory / "provenance.json", lambda file: file.write(content.encode()))
+            make_output(directory, "--runs")
+            write_text(directory / "provenance.json", json.dumps(self.model.suite.provenance(), indent=2) + "\n")
 
     after_validate = after_test
 
@@ -153,19 +170,18 @@ class SemcompCLI(LightningCLI):
             return [*callbacks, PredictionWriter(self.run / "predict")]
         if self.subcommand != "fit" or config.trainer.fast_dev_run:
             return callbacks
-        checkpoint = ModelCheckpoint(
-            self.run / "checkpoints",
-            filename="best",
-            monitor=config.monitor,
-            mode="max",
-            save_last=True,
-            enable_version_counter=False,
-        )
+        budget = Budget(config.trainer.max_steps if config.trainer.max_steps > 0 else None)
+        places: dict[str, Any] = {"dirpath": self.run / "checkpoints", "enable_version_counter": False}
+        best = ModelCheckpoint(filename="best", monitor=config.monitor, mode="max", **places)
+        # Lightning's own `save_last` saves only where the best one changes too
+        last = ModelCheckpoint(filename="last", **places)
         return [
             *callbacks,
             EMAWeightAveraging(decay=config.ema_decay, use_buffers=False),
             SampleGrid(),
-            checkpoint,
+            best,
+            last,
+            budget,
         ]
 
 
@@ -228,8 +244,13 @@ def main(args: list[str]) -> None:
         if isinstance(error.__cause__, SemcompError):  # jsonargparse wraps what a model's constructor raises
             raise error.__cause__ from None
         raise
+    except SystemExit as end:
+        # Lightning's own end after Ctrl-C is 1
+        raise KeyboardInterrupt from None if end.code == 1 else end
     finally:
         release_run()
+        if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
+            wandb.finish()  # what was logged is on disk when `fit` returns
 
 
 def _silence() -> None:

@@ -51,8 +51,8 @@ class CodecFacts:
     num_classes: int = 0
     """Classes K of the label map."""
     segmenters: Collection[str] = ()
-    """Fingerprints, in hexadecimal, of the segmenters that may not judge this codec: it learned from them, or sends their
-    maps."""
+    """Fingerprints, in hexadecimal, of the segmenters that may not judge this codec: it learned from them, or sends
+    their maps."""
     sends_everything: bool = True
     """False where the symbols of some regions are left out, so that `latent_iou` has no meaning."""
 

@@ -70,15 +70,13 @@ class NeuralCodec(CodecFacts):
         return self.net.mean.device
 
     def to(self, device: str | torch.device) -> Self:
-        """The same codec, its networks on another device.
+        """The same codec, its network on another device.
 
         Raises:
             SemcompError: there is no such device.
         """
         try:
             self.net.to(device)
-            if self._segmenter is not None:
-                self._segmenter.to(device)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise SemcompError(f"device {device}: {reason}; cpu works everywhere") from None
@@ -99,7 +97,6 @@ class NeuralCodec(CodecFacts):
                     f"a segmenter of {segmenter.num_classes} classes found, expected {self.num_classes} as the "
                     "codec has; train both on one data set"
                 )
-            segmenter.to(self.device)
         self._segmenter = segmenter
 
     @property
@@ -248,7 +245,8 @@ class NeuralCodec(CodecFacts):
         if not self.sends_labels:
             return None
         if label is None and self._segmenter is not None:
-            return self._segmenter.predict(as_decoded(image).to(self.device))
+            # others may have it too, and elsewhere
+            return self._segmenter.to(self.device).predict(as_decoded(image).to(self.device))
         if label is None:
             raise SemcompError(f"{self.name} needs label maps; give them, or name a segmenter that makes them")
         label = label.to(self.device).long()

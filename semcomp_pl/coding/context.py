@@ -44,7 +44,7 @@ class Layer(NamedTuple):
 
 
 def side_inputs(classes: int) -> int:
-    """Row, column, one input per level, and one per class of the label map (with the ignored one) where there is one."""
+    """Row, column, one input per level, and one per class of the label map (with the ignored one), if there is one."""
     return 2 + LEVELS_APART + (classes + 1 if classes else 0)
 
 

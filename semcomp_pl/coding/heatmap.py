@@ -18,9 +18,9 @@ _AGREE = 3  # a neighbour weighs as much as so many cells seen before
 class HeatmapCoder:
     """Codes heatmaps (H, W) beside a label map that was sent before.
 
-    Regions chosen by class need one bit per class where the cells follow from the label map as it was sent. Others (boxes,
-    single instances, coarse label maps) are coded cell by cell under what the neighbours say, or are sent as they are
-    where that is shorter.
+    Regions chosen by class need one bit per class where the cells follow from the label map as it was sent. Others
+    (boxes, single instances, coarse label maps) are coded cell by cell under what the neighbours say, or are sent as
+    they are where that is shorter.
 
     Args:
         classes: K of the label map.

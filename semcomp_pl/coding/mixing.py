@@ -7,11 +7,16 @@ data compression", http://hdl.handle.net/11141/154), and coded by a carryless bi
 throughout, so that every machine makes the same bits.
 """
 
+import os
+import tempfile
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+if os.path.expanduser("~") == "~":  # noqa: PTH111  # without a home, numba would make a directory of this name here
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), "semcomp_numba"))  # noqa: PTH118
+import numba
 
 from semcomp_pl.coding.fixed import REACH, SQUASH, STRETCH, TOTAL
 

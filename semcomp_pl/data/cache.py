@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,12 +19,14 @@ from typing import Any, Literal
 import numpy as np
 import PIL
 from filelock import FileLock
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from rich.progress import track
 
 from semcomp_pl.data.frame import Frame, prepare
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.spawning import defined_in_main, without_main
 
 _FORMAT = 4  # raise it when the files or the pixels of an unchanged image change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
@@ -64,6 +66,10 @@ class Store:
         shapes = {kind: own[index] for kind, own in self._index["shapes"].items()}
         ends = {kind: int(self._ends[kind][index]) for kind in shapes}
         return {kind: self.maps[kind][ends[kind] - math.prod(s) : ends[kind]].reshape(s) for kind, s in shapes.items()}
+
+    def label_counts(self) -> NDArray[np.int64]:
+        """Pixels of each id 0..255 in all label maps together."""
+        return np.array(self._index["labels"], np.int64)
 
     def statistics(self) -> tuple[list[float], list[float]]:
         """Channel mean and standard deviation over all pixels, range [0, 1]."""
@@ -123,7 +129,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _build(
     samples: Sequence[Sample],
-    read: Callable[[Sample], _Prepared],
+    read: partial[_Prepared],
     target: Path,
     workers: int,
     on_error: OnError,
@@ -142,17 +148,20 @@ def _build(
 
 
 @contextmanager
-def _prepared(
-    samples: Sequence[Sample], read: Callable[[Sample], _Prepared], workers: int
-) -> Iterator[Iterator[_Prepared]]:
+def _prepared(samples: Sequence[Sample], read: partial[_Prepared], workers: int) -> Iterator[Iterator[_Prepared]]:
     """The samples, read in order; on an error, those still waiting are left unread."""
     workers = min(workers, len(samples) // 32)  # a process takes seconds to start
+    if workers >= 2 and defined_in_main(*read.keywords.values()):
+        rank_zero_warn("images are prepared in one process: the source's class is defined in the script that runs")
+        workers = 0
     if workers < 2:
         yield map(read, samples)
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"))  # not forked: torch may have threads running
     try:
-        yield pool.map(read, samples, chunksize=8)
+        with without_main():
+            results = pool.map(read, samples, chunksize=8)
+        yield results
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -165,7 +174,7 @@ def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], 
     names: list[str] = []
     skipped: list[str] = []
     shapes: dict[str, list[tuple[int, ...]]] = {}
-    counts = np.zeros((3, 256), np.int64)
+    counts, ids = np.zeros((3, 256), np.int64), np.zeros(256, np.int64)
     with ExitStack() as files:
         for sample, result in zip(samples, results, strict=True):
             if isinstance(result, str):
@@ -180,10 +189,12 @@ def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], 
                 file.write(np.ascontiguousarray(result[kind], _DTYPES[kind]).data)
                 shapes[kind].append(result[kind].shape)
             counts += [np.bincount(channel, minlength=256) for channel in result["image"].reshape(-1, 3).T]
+            if "label" in result:
+                ids += np.bincount(result["label"].ravel(), minlength=256)
             names.append(sample.name)
     if not names:
         raise SemcompError(f"none of the {len(samples)} images can be read; the first error: {skipped[0]}")
-    return {"names": names, "skipped": skipped, "shapes": shapes, **_moments(counts)}
+    return {"names": names, "skipped": skipped, "shapes": shapes, "labels": ids.tolist(), **_moments(counts)}
 
 
 def _advice(message: str) -> str:

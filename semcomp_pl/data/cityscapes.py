@@ -10,6 +10,7 @@ from torchvision.datasets import Cityscapes as Torchvision
 from semcomp_pl.data.listing import check_pairs, find
 from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.files.images import read_index_map
+from semcomp_pl.files.places import expand_home
 
 _TABLE = [c for c in Torchvision.classes if c.id >= 0]  # licence plates, -1, are never drawn
 
@@ -31,7 +32,7 @@ class Cityscapes(ImageSource):
     classes = tuple(c.name for c in _TABLE if c.train_id != 255)
 
     def __init__(self, root: str = "data/cityscapes") -> None:
-        self.root = Path(root)
+        self.root = Path(expand_home(root))
 
     @property
     def train_ids(self) -> Mapping[int, int]:

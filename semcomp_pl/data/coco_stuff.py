@@ -16,6 +16,7 @@ from semcomp_pl.data.listing import check_pairs, find, some
 from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.images import read_index_map
+from semcomp_pl.files.places import expand_home
 from semcomp_pl.types import IGNORE
 
 # https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are one higher
@@ -56,7 +57,7 @@ class _CocoStuff(ImageSource):
     """The id of a person and that of no class, as the release's files have them."""
 
     def __init__(self, root: str, contiguous: bool) -> None:
-        self.root = Path(root)
+        self.root = Path(expand_home(root))
         self.ids = [i for i, name in enumerate(NAMES) if not (contiguous and name in ABSENT)]
         self.classes = tuple(NAMES[i] for i in self.ids)
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
@@ -16,6 +15,7 @@ from semcomp_pl.data import cache
 from semcomp_pl.data.frame import Frame
 from semcomp_pl.data.source import ImageSource, Split
 from semcomp_pl.errors import SemcompError, SemcompWarning
+from semcomp_pl.files.places import expand_home
 
 
 class ImageDataModule(LightningDataModule):
@@ -69,7 +69,7 @@ class ImageDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.test_split = test_split
         self.instances = instances
-        self.cache_dir = Path(cache_dir) if cache_dir else None
+        self.cache_dir = Path(expand_home(cache_dir)) if cache_dir else None
         self.on_error = on_error
         self.seed = seed
         steps: list[v2.Transform] = [RandomCrop(self.crop_size, crop_scale)] if self.crop_size else []
@@ -93,11 +93,7 @@ class ImageDataModule(LightningDataModule):
 
     def class_shares(self) -> list[float]:
         """Share of each class 0..K-1 in the labelled pixels of the training split."""
-        counts = np.zeros(256, dtype=np.int64)
-        store = self.store("train")
-        for index in range(len(store)):
-            counts += np.bincount(store[index]["label"].reshape(-1), minlength=256)
-        known = counts[: self.num_classes]
+        known = self.store("train").label_counts()[: self.num_classes]
         return [float(share) for share in known / max(1, known.sum())]
 
     def store(self, split: Split) -> cache.Store:
@@ -123,6 +119,9 @@ class ImageDataModule(LightningDataModule):
         """Open the splits that `stage` needs."""
         splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
         self.stores = {split: self.store(split) for split in splits.get(stage, (self.test_split,))}
+        if "train" in self.stores:
+            for doubt in self.source.doubts(self.stores["train"].label_counts()):
+                rank_zero_warn(doubt, category=SemcompWarning)
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled, augmented, complete batches."""

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from semcomp_pl.data.listing import check_pairs, find
+import numpy as np
+from numpy.typing import NDArray
+
+from semcomp_pl.data.listing import check_pairs, find, some
 from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import expand_home
 from semcomp_pl.types import IGNORE
 
 
@@ -17,8 +21,9 @@ class Folder(ImageSource):
         train: Images of the training split, below `root`.
         val: Images of the validation split, below `root`.
         test: Images of the test split, below `root`; none if not given.
-        masks: Appended to a split's directory to find its masks (`annot`: `train` -> `trainannot`);
-            none for images without masks.
+        masks: Where a split's masks are: appended to its directory (`annot`: `train` -> `trainannot`), or with
+            `{split}` the whole path below `root` (`ann_dir/{split}`: `img_dir/train` -> `ann_dir/train`); none for
+            images without masks.
         classes: Names of the mask values 0..K-1; 255 and `ignore_id` are ignored.
         ignore_id: One more mask value to be read as ignored.
     """
@@ -33,7 +38,7 @@ class Folder(ImageSource):
         classes: list[str] | None = None,
         ignore_id: int = IGNORE,
     ) -> None:
-        self.root = Path(root)
+        self.root = Path(expand_home(root))
         self.directories: dict[Split, str | None] = {"train": train, "val": val, "test": test}
         self.masks = masks
         self.classes = tuple(classes or ())
@@ -52,6 +57,17 @@ class Folder(ImageSource):
         images = find(self.root / name)
         if self.masks is None:
             return [Sample(stem, image) for stem, image in images.items()]
-        masks = find(self.root / f"{name}{self.masks}")
+        whole = "{split}" in self.masks
+        masks = find(self.root / (self.masks.replace("{split}", Path(name).name) if whole else f"{name}{self.masks}"))
         check_pairs(images, masks, self.root / name)
         return [Sample(stem, image, masks[stem]) for stem, image in images.items()]
+
+    def doubts(self, counts: NDArray[np.int64]) -> list[str]:
+        """Classes that no training mask shows."""
+        absent = [name for name, count in zip(self.classes, counts, strict=False) if not count]
+        if not absent or not counts.any():
+            return []
+        where = f"{self.root}: {some(absent)} of {len(self.classes)} classes occur in no training mask"
+        if set(np.flatnonzero(counts)) == {0, IGNORE}:
+            return [f"{where}, which hold 0 and 255 alone; 255 is ignored: where it is a class, write its id instead"]
+        return [f"{where}; check the order of the names, or leave these out"]

@@ -85,6 +85,10 @@ class ImageSource(ABC):
         assert sample.instance is not None
         return read_index_map(sample.instance).astype(np.uint16)
 
+    def doubts(self, counts: NDArray[np.int64]) -> list[str]:
+        """What is strange about the pixels of each train id 0..255 in the training split, in sentences."""
+        return []
+
     def key(self) -> list[Any]:
         """What of this object changes the pixels that are read, for the cache."""
         return [type(self).__qualname__, self.classes, sorted(self.train_ids.items())]

@@ -60,8 +60,8 @@ def write_text(path: Path, text: str) -> None:
     write_file(path, lambda file: file.write(text.encode()))
 
 
-def make_output(directory: Path) -> None:
-    """Make the directory of `--output`, and those above it, where they are not there.
+def make_output(directory: Path, option: str = "--output") -> None:
+    """Make the directory that an option names, and those above it, where they are not there.
 
     Raises:
         SemcompError: it cannot be made.
@@ -70,7 +70,7 @@ def make_output(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SemcompError(
-            f"{directory}: cannot make this directory ({error.strerror}); choose another --output"
+            f"{directory}: cannot make this directory ({error.strerror}); choose another {option}"
         ) from None
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.atomic import make_output
 
 _PACKAGE = Path(__file__).parents[1]
 RUN_VARIABLE = "SEMCOMP_RUN"
@@ -37,7 +38,9 @@ def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
     """
     if RUN_VARIABLE in os.environ:
         return Path(os.environ[RUN_VARIABLE])
-    root.mkdir(parents=True, exist_ok=True)
+    if Path(name).name != name:
+        raise SemcompError(f"name {name!r} found, expected one of a directory below {root}; leave out the slashes")
+    make_output(root, "--runs")
     candidates = [name] if explicit else [name, *(f"{name}-{n}" for n in range(2, 10_000))]
     for candidate in candidates:
         run = root / candidate
@@ -45,6 +48,8 @@ def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
             run.mkdir()
         except FileExistsError:
             continue
+        except OSError as error:
+            raise SemcompError(f"{run}: cannot make this directory ({error.strerror}); choose another --runs") from None
         os.environ[RUN_VARIABLE] = str(run)
         return run
     raise SemcompError(
@@ -124,6 +129,7 @@ def find_directory(given: str) -> Path:
 
 
 def _places(given: str) -> list[Path]:
+    given = expand_home(given)
     places = [Path(given)]
     if Path(given).name == given:
         places += [Path("weights") / given, Path("runs") / given, _PACKAGE.parent / "weights" / given]
@@ -140,6 +146,9 @@ def find_checkpoint(given: str, run: Path) -> Path:
         return find_model(given)
     path = run / "checkpoints" / f"{given}.ckpt"
     if not path.is_file():
+        last = path.with_name("last.ckpt")
+        if given == "best" and last.is_file():
+            raise SemcompError(f"{path}: no validated checkpoint; --ckpt_path=last takes {last.name}")
         raise SemcompError(
             f"no checkpoint to resume or to load in {path.parent}: {path.name} is not there; name a run that was "
             "fitted (semcomp COMMAND runs/NAME) or --ckpt_path=FILE"

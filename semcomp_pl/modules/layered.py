@@ -1,8 +1,11 @@
 """LayeredCodec: a label map, a thumbnail and generated detail (DSSLIC)."""
 
+from typing import Literal
+
 from torch import Tensor
 
 from semcomp_pl import losses
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.labelled import LabelledGAN
 from semcomp_pl.nets.layered import LayeredNet
 from semcomp_pl.nets.quantizer import Gradient
@@ -30,14 +33,15 @@ class LayeredCodec(LabelledGAN):
         downsamplings: The thumbnail's size: 3, 4 or 5 for 1/8, 1/16 or 1/32 of each side.
         quantizer_gradient: How gradients pass the rounding to 8 bits.
         discriminator_scales: Number of the discriminator's scales.
-        kwargs: As for `LabelledGAN`. The thumbnail is an RGB picture of 8 bits, and the networks are the paper's.
+        trunk: The paper's networks are the only ones.
+        kwargs: As for `LabelledGAN`. The thumbnail is an RGB picture of 8 bits.
 
     Raises:
         SemcompError: a number out of range.
     """
 
     net_type = LayeredNet
-    fixed = ("channels", "levels", "trunk", "entropy_model")
+    fixed = ("channels", "levels", "entropy_model")
 
     def __init__(
         self,
@@ -48,8 +52,11 @@ class LayeredCodec(LabelledGAN):
         downsamplings: int = 4,
         quantizer_gradient: Gradient = "straight_through",
         discriminator_scales: int = 2,
+        trunk: Literal["paper"] = "paper",  # configs/size/paper.yaml says it too
         **kwargs: object,
     ) -> None:
+        if trunk != "paper":
+            raise SemcompError(f"trunk={trunk} found, expected paper: CompNet and FineNet have no other")
         super().__init__(
             distortion_weight=distortion_weight,
             downsamplings=downsamplings,
@@ -57,7 +64,7 @@ class LayeredCodec(LabelledGAN):
             discriminator_scales=discriminator_scales,
             channels=3,
             levels=256,
-            trunk="paper",
+            trunk=trunk,
             entropy_model="static",
             **kwargs,  # type: ignore[arg-type]
         )

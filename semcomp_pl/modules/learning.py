@@ -1,11 +1,13 @@
 """Learning rate and clipping, the same under automatic and manual optimisation."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.callbacks import Timer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,31 +25,50 @@ class ScheduledModule(LightningModule):
     """
 
     part: ClassVar[str]
+    max_batches: int | None = None
+    """Batches after which training ends, where they do before `max_epochs`."""
 
     schedule: Schedule
     gradient_clip: float
 
     def on_fit_start(self) -> None:
-        """Refuse a schedule without an end.
+        """Refuse a schedule without an end, and say where it may not be reached.
 
         Raises:
-            SemcompError: a falling rate with `max_epochs=-1`.
+            SemcompError: a falling rate without a number of epochs or batches.
         """
-        if self.schedule != "constant" and (self.trainer.max_epochs or -1) < 1:
+        if self.schedule == "constant":
+            return
+        ends = (self.trainer.max_epochs or -1, self.trainer.max_steps, self.max_batches or -1)
+        if max(ends) < 1:
             raise SemcompError(
                 f"schedule={self.schedule} needs an end, found max_epochs={self.trainer.max_epochs}; set "
-                "--trainer.max_epochs, or --model.schedule=constant"
+                "--trainer.max_epochs or --trainer.max_steps, or --model.schedule=constant"
+            )
+        if self.trainer.is_global_zero and any(isinstance(callback, Timer) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
+            print(
+                f"max_time may end this training before schedule={self.schedule} has come to its end", file=sys.stderr
             )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""
-        epochs = self.trainer.max_epochs or 1
-        done = (self.current_epoch + batch_idx / max(1, float(self.trainer.num_training_batches))) / epochs
+        done = (self.current_epoch * float(self.trainer.num_training_batches) + batch_idx) / self._batches()
         factor = schedule_factor(self.schedule, done)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = group["initial_lr"] * factor
+
+    def _batches(self) -> float:
+        """Batches of the whole training, infinite where nothing ends it."""
+        epochs, batches = self.trainer.max_epochs or -1, max(1.0, float(self.trainer.num_training_batches))
+        if self.max_batches is None and self.trainer.max_steps > 0:  # which counts the steps of every optimiser
+            self.max_batches = -(-self.trainer.max_steps // len(self.trainer.optimizers))
+        ends = [
+            epochs * batches if epochs > 0 else math.inf,
+            math.inf if self.max_batches is None else self.max_batches,
+        ]
+        return min(ends)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write the class beside the numbers, so that a checkpoint says what it is."""
@@ -55,7 +76,8 @@ class ScheduledModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take checkpoints of before the plain network had a name of its own."""
-        checkpoint["state_dict"] = with_part(checkpoint["state_dict"], self, self.part)
+        for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # averaged, and as they were trained
+            checkpoint[weights] = with_part(checkpoint[weights], self, self.part)
 
     def log_losses(self, terms: Mapping[str, Tensor]) -> None:
         """Log scalars as `train/...`; called before they are stepped on.
@@ -80,8 +102,8 @@ class ScheduledModule(LightningModule):
 
     def _stop(self, found: str) -> None:
         """End a training that has left the numbers."""
-        saved = self.trainer.checkpoint_callback
-        last = getattr(saved, "last_model_path", "") or getattr(saved, "best_model_path", "") or "none yet"
+        saved = [getattr(callback, "best_model_path", "") for callback in reversed(self.trainer.checkpoint_callbacks)]
+        last = next(filter(None, saved), "none yet")
         raise SemcompError(
             f"training stopped in epoch {self.current_epoch}: {found}, expected finite numbers; last checkpoint: "
             f"{last}; start from it with --model.init_from and a lower --model.learning_rate"

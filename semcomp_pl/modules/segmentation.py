@@ -1,5 +1,6 @@
 """A segmenter: label maps from images, to condition codecs on and to judge them by."""
 
+import copy
 from typing import Literal
 
 import torch
@@ -8,6 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW
 
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
 from semcomp_pl.metrics import MeanIoU
 from semcomp_pl.metrics.judgement import class_scores
@@ -23,13 +25,14 @@ class Segmentation(ScheduledModule):
                            +------auxiliary head-> A(x), in training only
 
     Args:
-        architecture: Any architecture of segmentation_models_pytorch; PSPNet (Zhao et al., https://arxiv.org/abs/1612.01105) by default.
+        architecture: Any architecture of segmentation_models_pytorch; by default PSPNet,
+            https://arxiv.org/abs/1612.01105.
         encoder: Name of one of its encoders.
         encoder_depth: Stages of the encoder; smp's PSPNet uses three unless told.
         output_stride: Pixels of the image per step of the encoder's last features, where the encoder can be told.
         auxiliary_weight: a, the weight of the cross-entropy from the encoder's last stage but one; 0 for none.
-        class_weights: Weights of the classes in the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share in the
-            training split), of Paszke et al., https://arxiv.org/abs/1606.02147.
+        class_weights: Weights of the classes in the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share in
+            the training split), of Paszke et al., https://arxiv.org/abs/1606.02147.
         encoder_weights: `imagenet`, a local state dict, or none; read when fitting only.
         learning_rate: Learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
@@ -85,12 +88,28 @@ class Segmentation(ScheduledModule):
         """Remember the size that the segmenter is trained at, weigh the classes, and fill the encoder."""
         if stage == "fit":
             data = self.trainer.datamodule  # type: ignore[attr-defined]
+            if data.batch_size == 1:
+                self._check_single_images(data.size or data.crop_size)
             self.segmenter.input_size.copy_(torch.tensor(data.size or data.crop_size))
             if self.class_weights == "inverse_log":
                 shares = torch.tensor(data.class_shares(), dtype=torch.float32)
                 self.class_weight = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))
             if self.encoder_weights is not None:
                 fill_encoder(self.segmenter.net, self.encoder, self.encoder_weights)
+
+    def _check_single_images(self, size: tuple[int, int]) -> None:
+        """Refuse batches of one image where the network normalises pooled features over the batch.
+
+        Raises:
+            SemcompError: it does.
+        """
+        try:
+            copy.deepcopy(self.segmenter).train()(torch.zeros(1, 3, *size, device=self.device))
+        except ValueError:  # of BatchNorm: a single value has no variance
+            raise SemcompError(
+                f"batch_size=1 found, expected 2 or more: {self.segmenter.architecture} normalises features of the "
+                "whole image over the batch; set --data.batch_size"
+            ) from None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step on the cross-entropies."""

@@ -1,4 +1,4 @@
-"""A codec as a plain network: encoder, quantiser and generator, the integers that its files need, and what it can do."""
+"""A codec as a plain network: encoder, quantiser, generator, the integers that its files need, and what it can do."""
 
 import math
 from collections.abc import Mapping, Sequence

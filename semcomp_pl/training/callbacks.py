@@ -6,19 +6,50 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.callbacks import BasePredictionWriter, Timer
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
-from torchvision.utils import make_grid, save_image
+from torchvision.utils import make_grid
 
+from semcomp_pl.files.atomic import make_output, write_file
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.types import Batch
 
 
 class SaveRunConfig(SaveConfigCallback):
     """Writes `config.yaml` into the run's directory, never beside another run's."""
+
+
+class Budget(Callback):
+    """Ends a training after a number of batches, the same for every model, and sees to it that it ends validated.
+
+    Lightning's own `max_steps` counts the steps of all optimisers, and a training that it ends in mid-epoch, or whose
+    epochs are fewer than `check_val_every_n_epoch`, is never validated.
+
+    Args:
+        max_batches: The number; None where only epochs or time end the training.
+    """
+
+    def __init__(self, max_batches: int | None = None) -> None:
+        self.max_batches = max_batches
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate after the last epoch, whatever the rhythm."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Stop where the budget is used up, and validate where this batch is the last one."""
+        done = trainer.fit_loop.epoch_loop.batch_progress.total.completed + 1  # this one is counted afterwards
+        if self.max_batches is not None and done >= self.max_batches:
+            trainer.should_stop = True
+        timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+        if trainer.should_stop or any((timer.time_remaining() or 0) <= 0 for timer in timers):  # these stop it next
+            trainer.check_val_every_n_epoch = 1
 
 
 class SampleGrid(Callback):
@@ -46,10 +77,11 @@ class SampleGrid(Callback):
             return
         few: Any = {kind: values[: self.images] for kind, values in batch.items()}  # type: ignore[index]
         grid = make_grid(torch.cat([few["image"], pl_module.evaluate(few).reconstruction]), nrow=self.images)
-        save_image(grid, Path(trainer.default_root_dir) / "samples.png")
+        picture = to_pil_image(grid.float().cpu().clamp(0, 1))
+        write_file(Path(trainer.default_root_dir) / "samples.png", lambda file: picture.save(file, "PNG"))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/samples", [to_pil_image(grid.float().cpu())])
+                logger.log_image("val/samples", [picture])
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -73,5 +105,6 @@ class PredictionWriter(BasePredictionWriter):
         for name, values in zip(batch["name"], prediction, strict=True):
             pixels = (values * 255).round().byte() if values.is_floating_point() else values.byte()[None]
             file = self.directory / f"{name}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            to_pil_image(pixels.cpu()).save(file)
+            make_output(file.parent, "--runs")
+            picture = to_pil_image(pixels.cpu())
+            write_file(file, lambda stream, picture=picture: picture.save(stream, "PNG"))  # type: ignore[misc]

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules import Segmentation
+import semcomp_pl
+from semcomp_pl.checkpoints.bundle import read_bundle
+from semcomp_pl.checkpoints.checkpoint import read_saved
 from semcomp_pl.checkpoints.export import export
-from semcomp_pl.checkpoints.loading import load
-from tests.modules.conftest import CODECS, CONFIGS, GANS, Lab, reconstruct
+from semcomp_pl.checkpoints.loading import load_discriminator, load_segmenter
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.nets.segmenter import Segmenter
+from tests.lab import CODECS, CONFIGS, GANS, SEGMENTERS, Lab
 
 FILES = ["config.json", "figures.json", "manifest.json", "model.safetensors"]
 
@@ -40,35 +44,47 @@ def rewrite(bundle: Path, file: str, **changes: Any) -> None:
     (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
+def halved(value: Tensor) -> Tensor:
+    """As half precision keeps matrices and kernels, and vectors and integers as they are."""
+    return value.half().float() if value.is_floating_point() and value.ndim > 1 else value
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_weights_come_back_as_half_precision_rounds_them(
     checkpoints: dict[str, Path], name: str, tmp_path: Path
 ) -> None:
-    original = load(checkpoints[name]).state_dict()
-    model = load(export(str(checkpoints[name]), str(tmp_path / "bundle")))
-    for key, value in model.state_dict().items():
-        if key.startswith("discriminator."):
-            continue
-        kernel = value.is_floating_point() and value.ndim > 1
-        assert torch.equal(value, original[key].half().float() if kernel else original[key])
-    assert not model.training
+    before = read_saved(checkpoints[name])
+    after = read_saved(export(str(checkpoints[name]), str(tmp_path / "bundle")))
+    assert after.model == before.model
+    assert before.state.keys() - after.state.keys() == {k for k in before.state if k.startswith("discriminator.")}
+    assert all(torch.equal(value, halved(before.state[key])) for key, value in after.state.items())
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_reconstructions_and_rates_come_back(lab: Lab, checkpoints: dict[str, Path], name: str, tmp_path: Path) -> None:
-    before: Any = load(checkpoints[name])
-    after: Any = load(export(str(checkpoints[name]), str(tmp_path / "bundle")))
-    difference = (reconstruct(after, lab.batch()) - reconstruct(before, lab.batch())).abs()
-    assert difference.mean() < 2e-3
-    assert after.bpp_bound(128, 256) == before.bpp_bound(128, 256)
+def test_checkpoints_and_exports_are_coded_with_the_same_weights(
+    checkpoints: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    saved = read_saved(checkpoints[name])
+    before = semcomp_pl.load(checkpoints[name])
+    after = semcomp_pl.load(export(str(checkpoints[name]), str(tmp_path / "bundle")))
+    for codec in (before, after):
+        assert not codec.net.training
+        assert not any(parameter.requires_grad for parameter in codec.net.parameters())
+        assert all(torch.equal(value, halved(saved.state[key])) for key, value in codec.net.state_dict().items())
+    assert after.net.bpp_bound(128, 256) == before.net.bpp_bound(128, 256)
+    assert after.fingerprint == before.fingerprint
 
 
-def test_segmenters_come_back_with_their_fingerprint(lab: Lab, checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    directory = export(str(checkpoints["pspnet"]), str(tmp_path / "bundle"))
-    before, after = (Segmentation.from_file(str(path)) for path in (checkpoints["pspnet"], directory))
-    assert len(before.fingerprint()) == 8
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_segmenters_come_back_with_their_fingerprint(
+    lab: Lab, checkpoints: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    directory = export(str(checkpoints[name]), str(tmp_path / "bundle"))
+    before, after = (load_segmenter(path) for path in (checkpoints[name], directory))
+    assert isinstance(before, Segmenter)
+    assert not before.training
     assert before.fingerprint() == after.fingerprint()
-    assert lab.model("pspnet").fingerprint() != before.fingerprint()
+    assert lab.model(name).segmenter.fingerprint() != before.fingerprint()
     image = lab.batch()["image"]
     assert (before.predict(image) == after.predict(image)).float().mean() > 0.98
     assert torch.equal(before.input_size, after.input_size)
@@ -117,51 +133,61 @@ def test_a_flipped_bit_is_found_and_its_file_named(bundle: Path, file: str) -> N
         damaged[position] ^= 1 << bit
         (bundle / file).write_bytes(damaged)
         with pytest.raises(SemcompError, match=file.replace(".", r"\.")):
-            load(bundle)
+            read_bundle(bundle)
     (bundle / file).write_bytes(whole)
-    load(bundle)
+    read_bundle(bundle)
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_missing_file_is_named(bundle: Path, file: str) -> None:
     (bundle / file).unlink()
     with pytest.raises(SemcompError, match=rf"{file}: no such file"):
-        load(bundle)
+        read_bundle(bundle)
 
 
 def test_an_empty_file_and_a_list_are_no_manifest(bundle: Path) -> None:
     for content, found in (("", "not JSON"), ("[]", "a list found, expected a JSON object")):
         (bundle / "manifest.json").write_text(content)
         with pytest.raises(SemcompError, match=rf"manifest\.json: {found}"):
-            load(bundle)
+            read_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["stranger.Codec", "os.system", "CodecModule", "Module", ""])
+@pytest.mark.parametrize("name", ["stranger.Codec", "os.system", "CodecModule", "CodecNet", "Module", ""])
 def test_unknown_classes_are_refused_and_nothing_is_imported(
     bundle: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stranger.py").write_text("class Codec: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    load(bundle)
+    semcomp_pl.load(bundle)
     rewrite(bundle, "config.json", model=name)
     before = set(sys.modules)
-    with pytest.raises(SemcompError, match=f"a model '{name}' found, expected one of RateDistortion, PlainGAN"):
-        load(bundle)
+    for opened in (semcomp_pl.load, load_segmenter, load_discriminator):
+        with pytest.raises(SemcompError, match=f"a model '{name}' found, expected one of RateDistortion, PlainGAN"):
+            opened(bundle)
     assert set(sys.modules) == before
     assert "stranger" not in sys.modules
 
 
-def test_unknown_arguments_are_refused(bundle: Path) -> None:
+def test_arguments_of_strangers_build_nothing(bundle: Path) -> None:
+    """What does not shape a network is not looked at."""
+    before = semcomp_pl.load(bundle)
     arguments = json.loads((bundle / "config.json").read_text())["hyper_parameters"]
-    rewrite(bundle, "config.json", hyper_parameters={**arguments, "_instantiator": "os.system"})
-    with pytest.raises(SemcompError, match="'_instantiator'; it is of another version of PlainGAN"):
-        load(bundle)
+    rewrite(bundle, "config.json", hyper_parameters={**arguments, "_instantiator": "os.system", "encoder": "os.system"})
+    assert semcomp_pl.load(bundle).fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize("numbers", [{"filters": "many"}, {"filters": None}, {"norm": "batch"}, {"levels": 1}], ids=str)
+def test_arguments_that_build_no_network_are_refused(bundle: Path, numbers: dict[str, Any]) -> None:
+    arguments = json.loads((bundle / "config.json").read_text())["hyper_parameters"]
+    rewrite(bundle, "config.json", hyper_parameters={**arguments, **numbers})
+    with pytest.raises(SemcompError):
+        semcomp_pl.load(bundle)
 
 
 def test_other_formats_are_refused(bundle: Path) -> None:
     rewrite(bundle, "config.json", format=2)
     with pytest.raises(SemcompError, match="export format 2 found, expected 1; upgrade semcomp_pl"):
-        load(bundle)
+        read_bundle(bundle)
 
 
 def test_nothing_is_overwritten(bundle: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -171,7 +197,7 @@ def test_nothing_is_overwritten(bundle: Path, checkpoints: dict[str, Path], tmp_
             export(str(checkpoints["rate_distortion"]), str(target))
     assert contents == {file: (bundle / file).read_bytes() for file in FILES}
     (tmp_path / "empty").mkdir()
-    load(export(str(checkpoints["rate_distortion"]), str(tmp_path / "empty")))
+    read_bundle(export(str(checkpoints["rate_distortion"]), str(tmp_path / "empty")))
 
 
 @pytest.mark.parametrize("name", GANS)
@@ -179,7 +205,8 @@ def test_exports_are_warm_starts(lab: Lab, checkpoints: dict[str, Path], name: s
     directory = export(str(checkpoints["rate_distortion"]), str(tmp_path / "bundle"))
     model = lab.model(name, init_from=str(directory), learning_rate=0.0)
     lab.fit(model, limit_train_batches=1)
-    exported = load(directory).state_dict()
-    for key, value in model.state_dict().items():
-        if key in exported and value.shape == exported[key].shape:
-            assert torch.equal(value, exported[key])
+    exported = read_bundle(directory).state
+    halves = {key: value for key, value in model.codec.state_dict().items() if key.startswith(("encoder", "generator"))}
+    known = [key for key, value in halves.items() if key in exported and value.shape == exported[key].shape]
+    assert len(known) > 0.5 * len(halves)
+    assert all(torch.equal(halves[key], exported[key]) for key in known)

@@ -11,24 +11,14 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
 
+import semcomp_pl
+from semcomp_pl.checkpoints.bundle import rounded
+from semcomp_pl.checkpoints.checkpoint import read_saved
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.types import Batch
-from tests.modules.conftest import ADVERSARIAL, CONFIGS, GANS, Lab, reconstruct
+from tests.lab import ADVERSARIAL, CODECS, CONFIGS, SEGMENTERS, Lab, reconstruct, tampered
 
 DECAY = 0.5
-OTHERS: list[dict[str, Any]] = [
-    {"filters": 16},
-    {"blocks": 0},
-    {"blocks": 2},
-    {"channels": 4, "filters": 16},
-    {"downsamplings": 3},
-    {"trunk": "paper"},
-    {"norm": "instance"},
-]
-"""What makes an architecture another than the tiny one."""
-STATISTICS = torch.tensor([0.1, 0.2, 0.3])
 
 
 def average() -> EMAWeightAveraging:
@@ -44,22 +34,6 @@ def look(model: Any, batch: Batch) -> Tensor:
     return logits
 
 
-def tampered(source: Path, target: Path, **changes: Any) -> Path:
-    """A copy of a checkpoint with other entries; dictionaries are merged."""
-    content = torch.load(source, weights_only=True)
-    for key, value in changes.items():
-        content[key] = {**content[key], **value} if isinstance(value, dict) else value
-    torch.save(content, target)
-    return target
-
-
-@pytest.fixture(scope="module")
-def baseline(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained RateDistortion checkpoint whose statistics no data set of these tests has."""
-    file = lab.checkpoint(lab.model("rate_distortion"), tmp_path_factory.mktemp("baseline") / "trained.ckpt")
-    return tampered(file, file.with_name("baseline.ckpt"), state_dict={"mean": STATISTICS, "std": STATISTICS})
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_checkpoints_are_plain_and_come_back_bit_for_bit(lab: Lab, name: str, tmp_path: Path) -> None:
     model = lab.model(name)
@@ -68,15 +42,12 @@ def test_checkpoints_are_plain_and_come_back_bit_for_bit(lab: Lab, name: str, tm
     arguments = content["hyper_parameters"]
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in arguments.items()}
     assert json.loads(json.dumps(arguments)) == plain
-    declared = {p for kind in type(model).__mro__[:-1] if kind.__module__.startswith("semcomp_pl") for p in own(kind)}
-    assert arguments.keys() == declared
+    ours = [kind for kind in type(model).__mro__[:-1] if kind.__module__.startswith("semcomp_pl")]
+    assert arguments.keys() == {p for kind in ours for p in own(kind)} - set(getattr(model, "fixed", ()))
     assert content["model"] == type(model).__name__
     again = type(model).load_from_checkpoint(file, weights_only=True)
-    for other in (load(file), again):
-        assert type(other) is type(model)
-        assert torch.equal(look(other, lab.batch()), look(model, lab.batch()))
-        assert all(torch.equal(value, model.state_dict()[key]) for key, value in other.state_dict().items())
-    assert not load(file).training
+    assert torch.equal(look(again, lab.batch()), look(model, lab.batch()))
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in again.state_dict().items())
 
 
 def own(kind: type) -> set[str]:
@@ -107,8 +78,19 @@ def test_checkpoints_hold_the_averaged_weights(lab: Lab, name: str, tmp_path: Pa
         torch.testing.assert_close(saved["state_dict"][key].double(), value, rtol=1e-5, atol=1e-6)
         assert torch.equal(saved["current_model_state"][key].double(), reference.now[key])
     assert any((saved["state_dict"][key] != saved["current_model_state"][key]).any() for key in reference.now)
-    served = load(tmp_path / "last.ckpt").state_dict()
-    assert all(torch.equal(served[key], saved["state_dict"][key]) for key in served)
+    part, served = served_by(tmp_path / "last.ckpt", name)
+    assert {f"{part}{key}" for key in served} <= saved["state_dict"].keys()
+    assert all(torch.equal(value, saved["state_dict"][f"{part}{key}"]) for key, value in served.items())
+
+
+def served_by(file: Path, name: str) -> tuple[str, dict[str, Tensor]]:
+    """What a module calls its plain network, and the weights that others get of it; codecs round them for files."""
+    if name in SEGMENTERS:
+        return "segmenter.", semcomp_pl.load_segmenter(file).state_dict()
+    state = read_saved(file).state
+    loaded = semcomp_pl.load(file).net.state_dict()
+    assert all(torch.equal(value, rounded({key: state[key]})[key]) for key, value in loaded.items())
+    return "codec.", {key: state[key] for key in loaded}
 
 
 class Seeds(Callback):
@@ -148,102 +130,102 @@ def test_resuming_at_an_epochs_end_is_as_if_never_stopped(lab: Lab, name: str, t
         assert same(a.state_dict(), b.state_dict())
 
 
-class Start(Callback):
-    """What the model makes of a batch before its first step."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.found = reconstruct(pl_module, self.batch)
-        pl_module.train()
+@pytest.fixture(scope="module")
+def trained(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lab.checkpoint(lab.model("rate_distortion"), tmp_path_factory.mktemp("trained") / "trained.ckpt")
 
 
-@pytest.mark.parametrize("name", ["rate_distortion", *GANS])
-def test_warm_start_begins_as_the_same_function(lab: Lab, name: str, baseline: Path) -> None:
-    model, start = lab.model(name, init_from=str(baseline)), Start(lab.batch())
-    lab.fit(model, 1, [start, average()])
-    expected = reconstruct(load(baseline), lab.batch())  # type: ignore[arg-type]
-    torch.testing.assert_close(start.found, expected, rtol=0, atol=1e-6)
-    assert torch.equal(model.mean, STATISTICS)
-    assert torch.equal(model.std, STATISTICS)
-
-
-@pytest.mark.parametrize("trunk", ["fast", "paper"])
-@pytest.mark.parametrize("name", ["rate_distortion", "conditional_gan"])
-def test_warm_start_at_a_higher_rate_is_the_same_function(lab: Lab, name: str, trunk: str, tmp_path: Path) -> None:
-    baseline = lab.checkpoint(lab.model("rate_distortion", trunk=trunk), tmp_path / "baseline.ckpt")
-    known = load(baseline)
-    assert isinstance(known, CodecModule)
-    model = lab.model(name, trunk=trunk, init_from=str(baseline), channels=known.channels + 3)
-    start = Start(lab.batch())
-    lab.fit(model, 1, [start, average()])
-    torch.testing.assert_close(start.found, reconstruct(known, lab.batch()), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("trunk", ["fast", "paper"])
-def test_warm_start_at_a_lower_rate_knows_the_first_channels(lab: Lab, trunk: str, tmp_path: Path) -> None:
-    baseline = lab.checkpoint(lab.model("rate_distortion", trunk=trunk), tmp_path / "baseline.ckpt")
-    start = load(baseline)
-    assert isinstance(start, CodecModule)
-    model = lab.model("rate_distortion", trunk=trunk, init_from=str(baseline), channels=1, learning_rate=0.0)
-    lab.fit(model)
-    image = lab.batch()["image"]
-    latent = start.analysis(image)
-    torch.testing.assert_close(model.analysis(image), latent[:, :1], rtol=0, atol=1e-6)
-    quantized = start.quantizer(latent)[0]
-    expected = start.synthesis(torch.cat([quantized[:, :1], torch.zeros_like(quantized[:, 1:])], 1))
-    torch.testing.assert_close(model.synthesis(quantized[:, :1]), expected, rtol=0, atol=1e-6)
-
-
-def test_warm_start_is_read_when_fitting_only(lab: Lab) -> None:
-    model = lab.model("plain_gan", init_from="nowhere.ckpt")
-    lab.trainer().validate(model, lab.data(), verbose=False)
-    with pytest.raises(SemcompError, match=r"nowhere\.ckpt: no such checkpoint"):
-        lab.fit(model)
-
-
-@pytest.mark.parametrize("other", OTHERS, ids=str)
-def test_warm_start_from_another_architecture_is_refused_in_short(
-    lab: Lab, baseline: Path, other: dict[str, Any]
-) -> None:
-    with pytest.raises(SemcompError, match=r"\(RateDistortion\) does not fit PlainGAN: \d+ tensors differ") as error:
-        lab.fit(lab.model("plain_gan", init_from=str(baseline), **other))
-    assert len(str(error.value).replace(str(baseline), "")) < 400
-
-
-def test_warm_start_neither_from_a_segmenter_nor_from_a_model_that_knows_more(lab: Lab, tmp_path: Path) -> None:
-    with pytest.raises(SemcompError, match=r"\(Segmentation\) does not fit PlainGAN"):
-        lab.fit(lab.model("plain_gan", init_from=lab.segmenter))
-    conditional = lab.checkpoint(lab.model("conditional_gan"), tmp_path / "conditional.ckpt")
-    with pytest.raises(SemcompError, match=r"\(ConditionalGAN\) does not fit PlainGAN"):
-        lab.fit(lab.model("plain_gan", init_from=str(conditional)))
-
-
-def test_unreadable_checkpoints_are_named(baseline: Path, tmp_path: Path) -> None:
-    whole = baseline.read_bytes()
+def test_unreadable_checkpoints_are_named(trained: Path, tmp_path: Path) -> None:
+    whole = trained.read_bytes()
     contents = {"text": b"not a checkpoint", "empty": b"", "half": whole[: len(whole) // 2], "short": whole[:-1]}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(SemcompError, match=f"{name}: not a readable checkpoint"):
-            load(tmp_path / name)
+            read_saved(tmp_path / name)
     torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign")
     torch.save(torch.zeros(3), tmp_path / "tensor")
     for name in ("foreign", "tensor"):
         with pytest.raises(SemcompError, match=f"{name}: not a checkpoint of semcomp_pl"):
-            load(tmp_path / name)
+            read_saved(tmp_path / name)
     with pytest.raises(SemcompError, match="missing: no such checkpoint"):
-        load(tmp_path / "missing")
+        read_saved(tmp_path / "missing")
 
 
-def test_checkpoints_of_other_versions_are_refused_in_short(baseline: Path, tmp_path: Path) -> None:
-    file = tmp_path / "other.ckpt"
-    tampered(baseline, file, hyper_parameters={"filters": 16})
-    with pytest.raises(SemcompError, match=r"\d+ tensors do not fit RateDistortion \(first: .*, here .*, there .*\)"):
-        load(file)
-    tampered(baseline, file, hyper_parameters={"colour": "blue"})
-    with pytest.raises(SemcompError, match="'colour'; it is of another version of RateDistortion"):
-        load(file)
-    tampered(baseline, file, model="os.system")
-    with pytest.raises(SemcompError, match=r"a model 'os\.system' found, expected one of RateDistortion, PlainGAN"):
-        load(file)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"hyper_parameters": {"filters": 16}},
+            r"\d+ tensors do not fit RateDistortion \(first: .*, here .*, there .*\)",
+        ),
+        ({"hyper_parameters": {"filters": "many"}}, "it is of another version of RateDistortion"),
+        ({"model": "os.system"}, r"a model 'os\.system' found, expected one of RateDistortion, PlainGAN"),
+        ({"state_dict": {"codec.generator.colour": torch.zeros(3)}}, r"1 tensors do not fit RateDistortion"),
+    ],
+    ids=["numbers", "no number", "class", "weights"],
+)
+def test_checkpoints_of_other_versions_are_refused_in_short(
+    trained: Path, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    file = tampered(trained, tmp_path / "other.ckpt", **changes)
+    with pytest.raises(SemcompError, match=message) as error:
+        semcomp_pl.load(file)
+    assert len(str(error.value).replace(str(file), "")) < 400
+
+
+def before_the_parts(file: Path, target: Path) -> Path:
+    """A checkpoint as it was before plain networks had names of their own in it."""
+    content = torch.load(file, weights_only=True)
+    for key in ("state_dict", "current_model_state"):
+        if key in content:
+            names = {name: name.removeprefix("codec.").removeprefix("segmenter.") for name in content[key]}
+            assert names.keys() != set(names.values())
+            content[key] = {names[name]: value for name, value in content[key].items()}
+    torch.save(content, target)
+    return target
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_checkpoints_without_names_of_parts_load_alike(fitted: dict[str, Path], name: str, tmp_path: Path) -> None:
+    old = before_the_parts(fitted[name], tmp_path / "old.ckpt")
+    pinned = {"channels": 3, "levels": 256, "trunk": "paper", "entropy_model": "static", "label_map": "full"}
+    if name == "layered_codec":  # which once kept among its numbers what it never let anybody choose
+        tampered(old, old, hyper_parameters=pinned)
+    ours, theirs = semcomp_pl.load(old), semcomp_pl.load(fitted[name])
+    assert ours.fingerprint == theirs.fingerprint
+    assert [*ours.segmenters] == [*theirs.segmenters]
+    state = theirs.net.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in ours.net.state_dict().items())
+
+
+def test_segmenters_without_names_of_parts_load_alike(lab: Lab, tmp_path: Path) -> None:
+    old = before_the_parts(Path(lab.segmenter), tmp_path / "old.ckpt")
+    ours, theirs = semcomp_pl.load_segmenter(old), semcomp_pl.load_segmenter(lab.segmenter)
+    assert ours.provenance() == theirs.provenance()
+    image = lab.batch()["image"]
+    assert torch.equal(ours.predict(image), theirs.predict(image))
+
+
+@pytest.mark.parametrize("name", ["plain_gan", "semantic_distortion_gan", "pspnet"])
+def test_lightning_restores_checkpoints_without_names_of_parts(
+    lab: Lab, fitted: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    file = Path(lab.segmenter) if name == "pspnet" else fitted[name]
+    old = before_the_parts(file, tmp_path / "old.ckpt")
+    expected = torch.load(file, weights_only=True)["state_dict"]
+    model = lab.model(name, **({"segmenter": None} if name == "semantic_distortion_gan" else {}))
+    lab.trainer().test(model, lab.data(), ckpt_path=old, weights_only=True, verbose=False)
+    again = type(model).load_from_checkpoint(old, weights_only=True)
+    for one in (model, again):
+        assert all(torch.equal(value, expected[key]) for key, value in one.state_dict().items())
+
+
+def test_a_run_of_before_is_resumed(lab: Lab, tmp_path: Path) -> None:
+    """Its averaged weights and those that it goes on with, and its optimiser's state."""
+    saves = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+    straight, resumed = lab.model("rate_distortion"), lab.model("rate_distortion")
+    lab.fit(straight, 2, [average(), saves])
+    old = before_the_parts(tmp_path / "epoch=0.ckpt", tmp_path / "old.ckpt")
+    rest = lab.trainer(2, [average(), ModelCheckpoint(tmp_path / "resumed")])
+    rest.fit(resumed, datamodule=lab.data(), ckpt_path=old, weights_only=True)
+    assert same(straight.state_dict(), resumed.state_dict())

@@ -1,9 +1,7 @@
-"""The command line from outside: what it answers, what it refuses, what it leaves in a run's directory."""
+"""fit, validate, test and predict from outside: what they refuse, and what they leave in a run's directory."""
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
-from semcomp_pl import __version__
+from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.cli import main
 from semcomp_pl.errors import SemcompWarning
-from semcomp_pl.modules import Segmentation
 from semcomp_pl.files.places import configs_root
-from tests.modules.conftest import CLASSES, HEIGHT, WIDTH, write_images
+from tests.cli.conftest import GAN
+from tests.cli.flags import data_flags
+from tests.lab import HEIGHT, SEGMENTERS, WIDTH
 
 CONFIGS = {
     kind: sorted(f"configs/{kind}/{file.name}" for file in (configs_root() / kind).glob("*.yaml"))
     for kind in ("data", "logger", "model", "size", "trainer")
 }
-SEGMENTERS = {"configs/model/pspnet.yaml", "configs/model/deeplabv3plus.yaml"}
-CODECS = [file for file in CONFIGS["model"] if file not in SEGMENTERS]
+CODECS = [file for file in CONFIGS["model"] if Path(file).stem not in SEGMENTERS]
 STREETS, PLAIN = "configs/data/streets.yaml", "configs/model/plain_gan.yaml"
 
 
@@ -55,31 +53,6 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
         return capsys.readouterr().out
 
     return run
-
-
-@pytest.mark.parametrize(
-    ("args", "status", "answer"),
-    [
-        (["--help"], 0, "usage: semcomp COMMAND"),
-        ([], 2, "usage: semcomp COMMAND"),
-        (["--version"], 0, f"semcomp_pl {__version__}"),
-        (["compres"], 2, "unknown command 'compres'"),
-        (["export"], 2, "two arguments"),
-        (["test", "nowhere"], 2, "nowhere: neither the directory of a run"),
-        (["fit", "--model.filters=None"], 2, "give a number"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_answers_without_importing_torch(args: list[str], status: int, answer: str) -> None:
-    code = f"import sys; from semcomp_pl.cli import main; s = main({args}); print('torch' in sys.modules); sys.exit(s)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "False")
-    assert answer in done.stdout + done.stderr
-
-
-def test_module_is_the_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "semcomp_pl", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"semcomp_pl {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -156,81 +129,47 @@ def contains(whole: Any, part: Any, last: bool) -> bool:
     return bool(whole == part) or not last
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with data and `runs/run`, a PlainGAN of two epochs."""
-    directory = tmp_path_factory.mktemp("cli")
-    (directory / "data").mkdir()
-    write_images(directory / "data", {"train": 8, "val": 3})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        assert main([*fit(PLAIN), *data_flags(), *TINY, "--name=run"]) == 0
-    return directory
-
-
-TINY = [
-    "--model.filters=8",
-    "--model.blocks=1",
-    "--model.discriminator_filters=4",
-    "--trainer.max_epochs=2",
-    "--entropy_steps=2",
-]
-TINY += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=1"]
-
-
-def data_flags() -> list[str]:
-    flags = ["--data.source=semcomp_pl.data.Folder", "--data.source.root=data", "--data.source.masks=annot"]
-    flags += [f"--data.source.classes=[{','.join(CLASSES)}]", f"--data.size=[{HEIGHT},{WIDTH}]"]
-    return [*flags, "--data.batch_size=4", "--data.eval_batch_size=2", "--data.num_workers=0"]
-
-
 def rows(file: Path) -> list[dict[str, str]]:
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))
 
 
-def test_a_run_holds_all_that_test_needs(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
-    there = {file.name for file in (lab / "runs/run").iterdir()}
+def test_a_run_holds_all_that_test_needs(inside: Path) -> None:
+    there = {file.name for file in (inside / "runs/run").iterdir()}
     assert {"config.yaml", "metrics.csv", "samples.png", "checkpoints"} <= there
     figures = []
     for _ in range(2):
         assert main(["test", "runs/run"]) == 0
-        figures += rows(lab / "runs/run/test/metrics.csv")
+        figures += rows(inside / "runs/run/test/metrics.csv")
     assert figures[0] == figures[1]
-    validated = [row for row in rows(lab / "runs/run/metrics.csv") if row["val/psnr"]][-1]
+    validated = [row for row in rows(inside / "runs/run/metrics.csv") if row["val/psnr"]][-1]
     assert float(figures[0]["test/psnr"]) == pytest.approx(
         float(validated["val/psnr"]), abs=0.05
     )  # files are coded with half precision
 
 
-def test_predict_writes_every_reconstruction(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
+def test_predict_writes_every_reconstruction(inside: Path) -> None:
     assert main(["predict", "runs/run"]) == 0
-    assert sorted(file.stem for file in (lab / "runs/run/predict").glob("*.png")) == ["0", "1", "2"]
+    assert sorted(file.stem for file in (inside / "runs/run/predict").glob("*.png")) == ["0", "1", "2"]
 
 
-def test_an_export_is_tested_without_its_run(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
+def test_an_export_is_tested_without_its_run(inside: Path) -> None:
     assert main(["export", "runs/run/checkpoints/best.ckpt", "exported"]) == 0
-    assert main(["test", "exported", *data_flags()]) == 0
-    (figures,) = rows(lab / "runs/exported/test/metrics.csv")
-    validated = [row for row in rows(lab / "runs/run/metrics.csv") if row["val/psnr"]][-1]
+    assert main(["test", "exported", *data_flags("data")]) == 0
+    (figures,) = rows(inside / "runs/exported/test/metrics.csv")
+    validated = [row for row in rows(inside / "runs/run/metrics.csv") if row["val/psnr"]][-1]
     assert float(figures["test/psnr"]) == pytest.approx(float(validated["val/psnr"]), abs=0.05)  # half precision
 
 
-def test_flags_come_before_what_a_checkpoint_says(
-    lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(lab)
-    assert "nowhere.ckpt: no such checkpoint" in refused(["test", "runs/run", "--model.judge=nowhere.ckpt"])
+def test_flags_come_before_what_a_checkpoint_says(inside: Path, refused: Callable[[list[str]], str]) -> None:
+    assert "nowhere.ckpt: no such model" in refused(["test", "runs/run", "--model.judge=nowhere.ckpt"])
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["fit", "--ckpt_path=last", "--name=none"], "no checkpoint to resume or to load in runs/none/checkpoints"),
-        (["fit", "--ckpt_path=data"], "data: a directory found, expected a .ckpt file"),
+        (["fit", "--ckpt_path=data"], "data: no such model; expected a checkpoint (.ckpt)"),
         (["fit", "--ckpt_path=runs/run/checkpoints/last.ckpt", "--model.filters=16"], "tensors do not fit PlainGAN"),
         (["test", "--ckpt_path=runs/run/checkpoints/last.ckpt", "--config", "configs/model/rate_distortion.yaml"], ""),
         (["fit", "--ckpt_path=last", "--name=run"], "finished, 2 epochs done with max_epochs=2"),
@@ -240,56 +179,48 @@ def test_flags_come_before_what_a_checkpoint_says(
     ids=["last with none", "directory", "other numbers", "other model", "finished", "no checkpoint", "name taken"],
 )
 def test_a_checkpoint_that_cannot_be_used(
-    args: list[str], message: str, lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+    args: list[str], message: str, inside: Path, refused: Callable[[list[str]], str]
 ) -> None:
-    monkeypatch.chdir(lab)
-    tiny = [flag for flag in TINY if "discriminator" not in flag or "configs/model/rate_distortion.yaml" not in args]
-    command = [args[0], "--config", PLAIN, *data_flags(), *tiny, *args[1:]]
+    tiny = [flag for flag in GAN if "discriminator" not in flag or "configs/model/rate_distortion.yaml" not in args]
+    command = [args[0], "--config", PLAIN, *data_flags("data"), *tiny, *args[1:]]
     assert (message or "a PlainGAN found, expected a RateDistortion") in refused(command)
 
 
-def test_a_resumed_run_goes_on_with_its_history(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
-    assert main([*fit(PLAIN), *data_flags(), *TINY, "--name=longer"]) == 0
-    before = rows(lab / "runs/longer/metrics.csv")
+def test_a_resumed_run_goes_on_with_its_history(inside: Path) -> None:
+    assert main([*fit(PLAIN), *data_flags("data"), *GAN, "--name=longer"]) == 0
+    before = rows(inside / "runs/longer/metrics.csv")
     assert main(["fit", "runs/longer", "--trainer.max_epochs=3"]) == 0
-    after = rows(lab / "runs/longer/metrics.csv")
+    after = rows(inside / "runs/longer/metrics.csv")
     assert after[: len(before)] == before
     assert [row["epoch"] for row in after if row["val/psnr"]] == ["0", "1", "2"]
 
 
-def test_a_run_that_never_trained_leaves_its_name_free(
-    lab: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(lab)
-    command = [*fit(PLAIN), *data_flags(), *TINY, "--name=free", "--model.init_from=nowhere.ckpt"]
+def test_a_run_that_never_trained_leaves_its_name_free(inside: Path, refused: Callable[[list[str]], str]) -> None:
+    command = [*fit(PLAIN), *data_flags("data"), *GAN, "--name=free", "--model.init_from=nowhere.ckpt"]
     assert "nowhere.ckpt" in refused(command)
-    assert not (lab / "runs/free").exists()
+    assert not (inside / "runs/free").exists()
 
 
-def test_runs_of_one_process_get_directories_of_their_own(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
-    command = [*fit(PLAIN), *data_flags(), *TINY, "--trainer.max_epochs=1"]
+def test_runs_of_one_process_get_directories_of_their_own(inside: Path) -> None:
+    command = [*fit(PLAIN), *data_flags("data"), *GAN, "--trainer.max_epochs=1"]
     assert main(command) == main(command) == 0
-    assert [
-        yaml.safe_load((lab / f"runs/{run}/config.yaml").read_text())["model"] for run in ("plain_gan", "plain_gan-2")
-    ]
+    one, other = (inside / "runs" / name / "checkpoints" / "last.ckpt" for name in ("plain_gan", "plain_gan-2"))
+    times = [file.stat().st_mtime_ns for file in (one, other)]
+    assert times == sorted(set(times)), "the second left the first alone"
 
 
-def test_figures_travel_with_an_export(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
+def test_figures_travel_with_an_export(inside: Path) -> None:
     assert main(["test", "runs/run"]) == 0
     assert main(["export", "runs/run/checkpoints/best.ckpt", "figured"]) == 0
-    (tested,) = rows(lab / "runs/run/test/metrics.csv")
-    figures = json.loads((lab / "figured/figures.json").read_text())
+    (tested,) = rows(inside / "runs/run/test/metrics.csv")
+    figures = json.loads((inside / "figured/figures.json").read_text())
     assert figures["test/psnr"] == float(tested["test/psnr"])
     assert figures["provenance"] == {}
 
 
 @pytest.mark.slow
-def test_figures_name_what_they_were_measured_with(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
-    segmenter = [*fit("configs/model/pspnet.yaml"), *data_flags(), "--trainer.max_epochs=1", "--name=judge"]
+def test_figures_name_what_they_were_measured_with(inside: Path) -> None:
+    segmenter = [*fit("configs/model/pspnet.yaml"), *data_flags("data"), "--trainer.max_epochs=1", "--name=judge"]
     assert main([flag for flag in segmenter if not flag.startswith("--entropy")]) == 0
     judge = "runs/judge/checkpoints/best.ckpt"
     flags = [f"--model.judge={judge}", f"--model.realism_judge={'runs/run/checkpoints/best.ckpt'}"]
@@ -297,13 +228,13 @@ def test_figures_name_what_they_were_measured_with(lab: Path, monkeypatch: pytes
         SemcompWarning, match="lpips is left out: .*alexnet-owt-7be5be79.pth: no such weights; fetch http"
     ):
         assert main(["test", "runs/run", *flags, "--model.metrics=[feature_distance,lpips]"]) == 0
-    (tested,) = rows(lab / "runs/run/test/metrics.csv")
+    (tested,) = rows(inside / "runs/run/test/metrics.csv")
     named = {"miou", "miou_agreement", "accuracy", "miou_ceiling", "miou_ratio", "feature_distance", "discriminator_fm"}
     assert {f"test/{name}" for name in named} < {name for name, value in tested.items() if value}
     assert "test/lpips" not in tested
-    found = json.loads((lab / "runs/run/test/provenance.json").read_text())
+    found = json.loads((inside / "runs/run/test/provenance.json").read_text())
     assert found.keys() == {"judge", "discriminator_fm", "feature_distance"}
-    assert found["judge"]["fingerprint"] == Segmentation.from_file(judge).fingerprint().hex()
+    assert found["judge"]["fingerprint"] == load_segmenter(judge).fingerprint().hex()
     assert found["judge"]["input_size"] == [HEIGHT, WIDTH]
     assert found["feature_distance"]["resolutions"] == [f"{WIDTH}x{HEIGHT}"]
 
@@ -313,10 +244,9 @@ def test_an_unknown_metric_is_named(refused: Callable[[list[str]], str]) -> None
 
 
 @pytest.mark.slow
-def test_wandb_offline_stands_beside_the_csv(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(lab)
+def test_wandb_offline_stands_beside_the_csv(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert main([*fit(PLAIN, "configs/logger/wandb.yaml"), *data_flags(), *TINY, "--name=tracked"]) == 0
-    assert list((lab / "runs/tracked/wandb").glob("offline-run-*/run-*.wandb"))
-    assert list((lab / "runs/tracked/wandb").glob("offline-run-*/files/media/images/val/samples_*.png"))
-    assert rows(lab / "runs/tracked/metrics.csv")
+    assert main([*fit(PLAIN, "configs/logger/wandb.yaml"), *data_flags("data"), *GAN, "--name=tracked"]) == 0
+    assert list((inside / "runs/tracked/wandb").glob("offline-run-*/run-*.wandb"))
+    assert list((inside / "runs/tracked/wandb").glob("offline-run-*/files/media/images/val/samples_*.png"))
+    assert rows(inside / "runs/tracked/metrics.csv")

@@ -37,6 +37,15 @@ def test_shipped_comparisons_name_models_that_are_there(file: Path) -> None:
     assert data.source.__class__.__name__ == shared["class_path"].rpartition(".")[2]
 
 
+def test_comparisons_in_the_documents_can_be_made_again() -> None:
+    recorded = sorted((configs_root().parent / "docs" / "results").glob("*/config.yaml"))
+    assert recorded
+    for file in recorded:
+        settings, *_ = parse(["--config", str(file)])
+        shipped, *_ = parse(["--config", str(configs_root() / "compare" / f"{file.parent.name}.yaml")])
+        assert settings.codecs == shipped.codecs
+
+
 def test_flags_files_and_the_logger_of_training_are_merged(tmp_path: Path) -> None:
     flags = ["--data", "configs/data/kodak.yaml", "--config", "configs/logger/wandb.yaml", "--wandb.project", "x"]
     settings, data, logger, text = parse(["a.ckpt", "b.ckpt", *flags, "-o", "there", "--data.size", "[64, 64]"])

@@ -84,7 +84,6 @@ def test_memory_does_not_grow_with_the_number_of_images(
         receiver = worker.measurer.coders[1].receiver
         decompress = receiver.decompress
 
-
         def leaking(data: bytes) -> Tensor:
             kept.append(decompress(data))
             return kept[-1]

@@ -1,9 +1,6 @@
 """A comparison by several processes: every image once, whatever an earlier run has left."""
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,23 +14,7 @@ from semcomp_pl.compare.run import compare
 from semcomp_pl.errors import SemcompError
 from tests.compare.conftest import TARGETS, Run, write_data
 from tests.lab import Lab
-
-
-def start(command: list[str]) -> list[subprocess.Popen[str]]:
-    """Two processes, with the environment that torchrun sets."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    return [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **place, "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+from tests.processes import run_two
 
 
 @pytest.mark.slow
@@ -48,10 +29,9 @@ def test_two_ranks_measure_every_image_once_and_merge(settings: Settings, run: R
     obstacle.parent.mkdir(parents=True)
     obstacle.touch()
     for status in (3, 0):
-        for process in start(command):
-            _, said = process.communicate(timeout=300)
-            assert process.returncode == status, said
-            assert "Traceback" not in said
+        for finished in run_two(command):
+            assert finished.status == status, finished.err
+            assert "Traceback" not in finished.err
         if status:
             obstacle.unlink()
     parts = sorted((tmp_path / "ranks" / "parts").glob("rows-*"))
@@ -71,11 +51,9 @@ def test_a_rank_that_dies_ends_the_others() -> None:
         "  try: share.once(lambda: 0)\n"
         "  except SemcompError as error: print(error); sys.exit(2)\n"
     )
-    first, other = start([sys.executable, "-c", code])
-    said, _ = first.communicate(timeout=120)
-    other.communicate(timeout=120)
-    assert first.returncode == 2
-    assert "another process of this comparison ended" in said
+    first, other = run_two([sys.executable, "-c", code])
+    assert (first.status, other.status) == (2, 7)
+    assert "another process of this comparison ended" in first.out
 
 
 def test_processes_that_cannot_find_each_other_are_refused(

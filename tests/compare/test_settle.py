@@ -59,8 +59,8 @@ def test_label_maps_come_from_the_segmenter_or_make_an_oracle(
         rows.filter(pl.col("codec") != "ConditionalGAN (oracle)")["bytes"].to_list()
     )
     for entry, source, said in (
-        (codecs[1], lab.source(labels=False), "a model of 4 classes found, the data have 0"),
-        (replace(model(files.plain), labels="true"), lab.source(), "a codec that sends no label map"),
+        (codecs[1], lab.data(labels=False), "a model of 4 classes found, the data have 0"),
+        (replace(model(files.plain), labels="true"), lab.data(), "a codec that sends no label map"),
     ):
         with pytest.raises(SemcompError, match=said):
             fill(replace(settings, judge=None, codecs=[entry]), source)

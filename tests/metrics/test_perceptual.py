@@ -16,7 +16,7 @@ from semcomp_pl.metrics import DISTS, LPIPS, MUSIQ
 from semcomp_pl.metrics.network import NetworkMean, WeightFile
 from semcomp_pl.metrics.perceptual import ALEXNET, MUSIQ_KONIQ, VGG16
 from tests.metrics import stand_in
-from tests.metrics.two_processes import figures_of_both
+from tests.processes import call_two
 
 FILES = Path(published.__file__).parent
 KINDS: dict[str, tuple[Callable[..., NetworkMean], WeightFile]] = {
@@ -135,10 +135,7 @@ def shard_figures(rank: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_two_processes_with_uneven_shards_equal_one(
-    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(request.config.rootpath)  # the spawned processes import this file by its name
+def test_two_processes_with_uneven_shards_equal_one(tmp_path: Path) -> None:
     expected = {name: make(name).per_image(*pairs()).double().mean().item() for name in KINDS}
-    for figures in figures_of_both(shard_figures, tmp_path):
+    for figures in call_two(shard_figures, tmp_path):
         assert figures == pytest.approx(expected, rel=1e-5, abs=1e-5)

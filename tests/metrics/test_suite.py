@@ -11,7 +11,7 @@ from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.metrics import FID, KID, LatentIoU, MetricSuite, describe
 from semcomp_pl.nets.discriminator import Discriminator
-from tests.metrics.two_processes import figures_of_both
+from tests.processes import call_two
 
 CLASSES = 4
 NAMES = ("sky", "traffic light", "road", "car")
@@ -92,15 +92,12 @@ def shard_figures(rank: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_two_processes_with_uneven_shards_equal_one(
-    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(request.config.rootpath)  # the spawned processes import this file by its name
+def test_two_processes_with_uneven_shards_equal_one(tmp_path: Path) -> None:
     alone = full_suite()
     judged(alone, shards()[0], 4)
     expected = judged(alone, shards()[1], 3)
     assert set(expected) == KEYS - {"ms_ssim"} | {"ms_ssim_3", "ms_ssim_2"}
-    for figures in figures_of_both(shard_figures, tmp_path):
+    for figures in call_two(shard_figures, tmp_path):
         assert figures == pytest.approx(expected, abs=1e-6)
 
 

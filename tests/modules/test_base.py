@@ -38,9 +38,7 @@ def test_the_test_stage_measures_files(lab: Lab, fitted: dict[str, Path], name: 
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_the_codec_of_a_model_is_that_of_its_checkpoint(
-    lab: Lab, fitted: dict[str, Path], name: str
-) -> None:
+def test_the_codec_of_a_model_is_that_of_its_checkpoint(lab: Lab, fitted: dict[str, Path], name: str) -> None:
     model = type(lab.model(name)).load_from_checkpoint(fitted[name], weights_only=True)
     ours, theirs = model.neural_codec(), semcomp_pl.load(fitted[name])
     assert (ours.fingerprint, ours.name, ours.point) == (theirs.fingerprint, theirs.name, theirs.point)

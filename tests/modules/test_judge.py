@@ -93,7 +93,9 @@ def test_a_judge_reads_originals_and_reconstructions(lab: Lab, files: dict[str, 
     assert figures["test/miou_ratio"] == pytest.approx(figures["test/miou"] / figures["test/miou_ceiling"])
     details = {name for name in figures if name.startswith(("test/iou_", "test/latent_iou_"))}
     assert {"test/latent_iou_0"} < details
-    assert details <= {f"test/iou_{name}" for name in CLASSES} | {f"test/latent_iou_{c}" for c in range(model.codec.shape.channels)}
+    assert details <= {f"test/iou_{name}" for name in CLASSES} | {
+        f"test/latent_iou_{c}" for c in range(model.codec.shape.channels)
+    }
     assert trainer.progress_bar_metrics.keys() == figures.keys() - details
     assert model.suite.provenance()["judge"] == {
         "fingerprint": judge.fingerprint().hex(),

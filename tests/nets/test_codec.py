@@ -163,9 +163,7 @@ REACH = [
 @pytest.mark.parametrize("blocks", [0, 2])
 @pytest.mark.parametrize("downsamplings", [3, 4])
 @pytest.mark.parametrize(("kind", "numbers"), REACH, ids=str)
-def test_no_network_looks_beyond_its_reach(
-    kind: str, numbers: dict[str, Any], downsamplings: int, blocks: int
-) -> None:
+def test_no_network_looks_beyond_its_reach(kind: str, numbers: dict[str, Any], downsamplings: int, blocks: int) -> None:
     net = make(kind, filters=2, blocks=blocks, downsamplings=downsamplings, **numbers)
     step, reach = net.grid.step, net.reach
     width = step * (2 * reach + 4)

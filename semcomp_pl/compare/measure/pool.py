@@ -19,6 +19,7 @@ from semcomp_pl.compare.measure.plan import Loaded, Plan, spread
 from semcomp_pl.compare.measure.ranks import Share
 from semcomp_pl.compare.measure.timing import time_coder
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.spawning import without_main
 
 Tasks = dict[int, frozenset[Pair]]
 """Places of images, and the pairs of each that are measured already."""
@@ -76,7 +77,9 @@ def _measure_in_pool(plan: Plan, rank: int, tasks: Tasks, count: int, advance: C
     threads = max(1, torch.get_num_threads() // count)
     pool = ProcessPoolExecutor(count, get_context("spawn"), _start, (plan, rank, threads))
     try:
-        for future in as_completed([pool.submit(_measure, index, known) for index, known in tasks.items()]):
+        with without_main():
+            futures = [pool.submit(_measure, index, known) for index, known in tasks.items()]
+        for future in as_completed(futures):
             advance(future.result())
     except BrokenProcessPool:
         raise SemcompError(
@@ -108,7 +111,9 @@ def take_times(plan: Plan, count: int) -> None:
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         for candidate in candidates:
-            rows = pool.submit(time_coder, plan, candidate, images).result()
+            with without_main():
+                timed_rows = pool.submit(time_coder, plan, candidate, images)
+            rows = timed_rows.result()
             parts.append(plan.directory / "parts" / "times.jsonl", rows)
             advance(1)
 

@@ -1,0 +1,27 @@
+"""Starting worker processes from any program: notebooks, scripts without a main guard, standard input."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Worker processes started within do not run the program's own script again.
+
+    Python's `spawn` imports the main module in every worker, so a script without `if __name__ == "__main__"` starts
+    over in each of them. The suite's workers need nothing of it.
+    """
+    main = sys.modules["__main__"]
+    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
+
+
+def defined_in_main(*objects: object) -> bool:
+    """Whether workers cannot know the class of an object, because the program's own script defines it."""
+    return any(type(one).__module__ == "__main__" for one in objects)

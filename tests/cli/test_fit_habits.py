@@ -1,0 +1,235 @@
+"""Budgets, ends, disks and scripts, as users of `semcomp fit` have them."""
+
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semcomp_pl.cli import main
+from semcomp_pl.data import Folder, ImageDataModule
+from semcomp_pl.errors import SemcompWarning
+from tests.lab import CLASSES, HEIGHT, WIDTH, write_images
+
+Fit = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Fit:
+    """`semcomp fit` of a tiny model on 8 images in batches of 2, which is 4 batches an epoch."""
+    write_images(tmp_path, {"train": 8, "val": 2})
+    source = {"root": ".", "masks": "annot", "classes": CLASSES}
+    data = {"source": {"class_path": "semcomp_pl.data.Folder", "init_args": source}, "size": [HEIGHT, WIDTH]}
+    Path("data.yaml").write_text(json.dumps({"data": {**data, "batch_size": 2, "num_workers": 0}}))
+
+    def run(model: str, *flags: str) -> int:
+        tiny = [] if model in {"pspnet", "deeplabv3plus"} else ["--model.filters=4", "--model.blocks=0"]
+        tiny += ["--model.discriminator_filters=4"] if model.endswith("_gan") else []
+        configs = ["configs/trainer/cpu.yaml", "data.yaml", f"configs/model/{model}.yaml"]
+        command = [word for config in configs for word in ("--config", config)]
+        quiet = ["--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=1", "--entropy_steps=0"]
+        return main(["fit", *command, *tiny, *quiet, *flags])
+
+    return run
+
+
+def history(run: str) -> list[dict[str, str]]:
+    with (Path("runs") / run / "metrics.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def checkpoint(run: str, name: str = "last") -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(f"runs/{run}/checkpoints/{name}.ckpt", weights_only=True)
+    return content
+
+
+@pytest.mark.parametrize("model", ["rate_distortion", "plain_gan"])
+def test_max_steps_counts_batches_for_every_model(fit: Fit, model: str) -> None:
+    """Six batches of four an epoch: the schedule ends there, and so does a validation."""
+    assert fit(model, "--trainer.max_steps=6", "--trainer.max_epochs=50", "--name=x") == 0
+    trained = [row for row in history("x") if row["train/distortion"]]
+    assert len(trained) == 6
+    assert [row["val/psnr"] != "" for row in history("x")][-1]
+    rates = {group["lr"] for state in checkpoint("x")["optimizer_states"] for group in state["param_groups"]}
+    first = {group["initial_lr"] for state in checkpoint("x")["optimizer_states"] for group in state["param_groups"]}
+    assert max(rates) < 0.1 * max(first)  # of a cosine in its last sixth
+    assert Path("runs/x/checkpoints/best.ckpt").is_file()
+
+
+def test_a_training_shorter_than_its_rhythm_is_validated_at_its_end(fit: Fit) -> None:
+    rhythm = ["--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=50", "--name=x"]
+    assert fit("rate_distortion", *rhythm) == 0
+    assert [row["epoch"] for row in history("x") if row["val/psnr"]] == ["1"]
+    assert main(["test", "runs/x", "--trainer.enable_progress_bar=false"]) == 0
+
+
+def test_a_time_that_runs_out_ends_validated(fit: Fit, capfd: pytest.CaptureFixture[str]) -> None:
+    limits = ["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=1000", "--trainer.check_val_every_n_epoch=500"]
+    assert fit("plain_gan", *limits, "--name=x") == 0
+    assert [row for row in history("x") if row["val/psnr"]]
+    assert "max_time may end this training before schedule=cosine" in "".join(capfd.readouterr())
+
+
+def test_a_run_without_a_validated_checkpoint_says_so(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("rate_distortion", "--trainer.max_epochs=1", "--trainer.limit_val_batches=0", "--name=x") == 0
+    assert "no checkpoint was validated" in capsys.readouterr().err
+    assert main(["test", "runs/x"]) == 2
+
+
+def test_single_images_under_batch_norm_of_pooled_features_are_refused(
+    fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--trainer.max_epochs=1", "--data.batch_size=1", "--name=x", "--monitor=val/miou"]
+    assert fit("deeplabv3plus", *flags, "--model.encoder_weights=null") == 2
+    assert "batch_size=1 found, expected 2 or more: deeplabv3plus normalises" in capsys.readouterr().err
+
+
+def test_flags_win_wherever_they_stand(fit: Fit) -> None:
+    Path("late.yaml").write_text("trainer: {max_epochs: 7}\n")
+    assert fit("rate_distortion", "--trainer.max_epochs=1", "--config", "late.yaml", "--name=x") == 0
+    assert {row["epoch"] for row in history("x")} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--name=a/b"], "name 'a/b' found, expected one of a directory below runs"),
+        (["--runs=data.yaml"], "data.yaml: cannot make this directory"),
+        (["--runs=/proc/runs"], "/proc/runs: cannot make this directory"),
+    ],
+)
+def test_places_that_are_none_are_named(
+    fit: Fit, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    assert fit("rate_distortion", *flags) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def limit_files() -> None:
+    """A file system on which no file gets longer: what a full disk does to a writer."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_no_earlier_picture_or_checkpoint(fit: Fit) -> None:
+    assert fit("rate_distortion", "--trainer.max_epochs=1", "--name=x") == 0
+    quiet = "--trainer.enable_progress_bar=false"
+    assert main(["predict", "runs/x", quiet]) == 0
+    kept = {path: path.read_bytes() for path in Path("runs/x").rglob("*") if path.suffix in {".png", ".ckpt"}}
+    assert len(kept) == 2 + 2 + 1  # predictions, checkpoints, samples
+    for command in (["predict", "runs/x"], ["fit", "runs/x", "--trainer.max_epochs=2"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "semcomp_pl", *command, quiet],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=limit_files,  # one thread
+        )
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "File too large" in done.stderr
+        assert {path: path.read_bytes() for path in kept} == kept
+        assert not [path for path in Path("runs").rglob("*") if path.name.startswith(".semcomp-")]
+
+
+SCRIPT = """
+from semcomp_pl.data import Folder, ImageDataModule
+data = ImageDataModule(Folder('set'), (16, 16), num_workers=2, cache_dir='cache')
+print('ran'); print(len(data.store('train')))
+"""
+
+
+@pytest.mark.parametrize("how", ["script", "standard input"])
+def test_scripts_without_a_main_guard_build_caches(tmp_path: Path, how: str) -> None:
+    (tmp_path / "set" / "train").mkdir(parents=True)
+    for i in range(64):
+        Image.fromarray(np.full((16, 16, 3), i, np.uint8)).save(tmp_path / "set" / "train" / f"{i}.png")
+    Path("script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py" if how == "script" else "-"]
+    done = subprocess.run(command, input=SCRIPT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.split() == ["ran", "64"]
+
+
+def test_a_source_of_the_script_itself_is_read_in_one_process(tmp_path: Path) -> None:
+    (tmp_path / "set" / "train").mkdir(parents=True)
+    for i in range(64):
+        Image.fromarray(np.full((16, 16, 3), i, np.uint8)).save(tmp_path / "set" / "train" / f"{i}.png")
+    own = SCRIPT.replace("data =", "class Mine(Folder): pass\ndata =").replace("Folder('set')", "Mine('set')")
+    Path("script.py").write_text(own)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.split() == ["ran", "64"]
+    assert "prepared in one process" in done.stderr
+
+
+def test_masks_in_a_tree_of_their_own(tmp_path: Path) -> None:
+    """As mmsegmentation has them: img_dir/train beside ann_dir/train."""
+    write_images(tmp_path, {"train": 3})
+    (tmp_path / "img_dir").mkdir()
+    (tmp_path / "ann_dir").mkdir()
+    (tmp_path / "train").rename(tmp_path / "img_dir" / "train")
+    (tmp_path / "trainannot").rename(tmp_path / "ann_dir" / "train")
+    source = Folder(str(tmp_path), train="img_dir/train", masks="ann_dir/{split}", classes=CLASSES)
+    samples = source.samples("train")
+    assert [sample.label for sample in samples] == [tmp_path / "ann_dir" / "train" / f"{i}.png" for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "said"),
+    [
+        ([0, 1], ["a", "b", "c"], r"1 \(c\) of 3 classes occur in no training mask; check"),
+        ([0, 255], ["a", "b"], r"1 \(b\) of 2 classes .*, which hold 0 and 255 alone; 255 is ignored"),
+        ([0, 1], ["a", "b"], None),
+    ],
+)
+def test_classes_that_no_mask_shows_are_said(
+    tmp_path: Path, values: list[int], classes: list[str], said: str | None, recwarn: pytest.WarningsRecorder
+) -> None:
+    for name in ("train", "trainannot", "val", "valannot"):
+        (tmp_path / name).mkdir()
+    for split in ("train", "val"):
+        Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / split / "0.png")
+        mask = np.resize(np.array(values, np.uint8), (16, 16))
+        Image.fromarray(mask).save(tmp_path / f"{split}annot" / "0.png")
+    data = ImageDataModule(Folder(str(tmp_path), masks="annot", classes=classes), (16, 16), num_workers=0)
+    if said is None:
+        data.setup("fit")
+        assert not [each for each in recwarn if issubclass(each.category, SemcompWarning)]
+    else:
+        with pytest.warns(SemcompWarning, match=said):
+            data.setup("fit")
+
+
+@pytest.mark.slow
+def test_a_resumed_run_goes_on_in_its_wandb_run(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    logger = ["--config", "configs/logger/wandb.yaml", "--name=x"]
+    assert fit("rate_distortion", *logger, "--trainer.max_epochs=1") == 0
+    assert main(["fit", "runs/x", "--trainer.max_epochs=2", "--trainer.enable_progress_bar=false"]) == 0
+    files = list(Path("runs/x/wandb").glob("offline-run-*/run-*.wandb"))
+    assert {file.stem.removeprefix("run-") for file in files} == {Path("runs/x/wandb_id").read_text()}
+    assert len(files) == 2
+    assert all(file.stat().st_size for file in files)
+
+
+def test_without_a_home_nothing_is_left_here(tmp_path: Path) -> None:
+    code = "import os; os.path.expanduser = lambda path: path; import semcomp_pl.coding.mixing as m; m._hash(1, 2)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "HOME": "~"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())

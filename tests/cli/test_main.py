@@ -1,0 +1,39 @@
+"""`semcomp` itself: what it answers before any work, and how it ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+from semcomp_pl import __version__
+from semcomp_pl.cli import main
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "answer"),
+    [
+        (["--help"], 0, "usage: semcomp COMMAND"),
+        ([], 2, "usage: semcomp COMMAND"),
+        (["--version"], 0, f"semcomp_pl {__version__}"),
+        (["compres"], 2, "unknown command 'compres'"),
+        (["export"], 2, "two arguments"),
+        (["test", "nowhere"], 2, "nowhere: neither the directory of a run"),
+        (["fit", "--model.filters=None"], 2, "give a number"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_it_answers_without_importing_torch(args: list[str], status: int, answer: str) -> None:
+    code = f"import sys; from semcomp_pl.cli import main; s = main({args}); print('torch' in sys.modules); sys.exit(s)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "False")
+    assert answer in done.stdout + done.stderr
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "semcomp_pl", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"semcomp_pl {__version__}\n"
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    with pytest.raises(ValueError, match="no such model"):
+        main(["compress", "a.png", "--model", "nowhere", "--debug"])
