@@ -26,12 +26,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from semcomp_pl.checkpoints.loading import load
+from semcomp_pl.codecs.neural import TrainedCodec
 from semcomp_pl.data import ImageDataModule, StreetScenes
-from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.modules import RateDistortion
 from semcomp_pl.modules.base import CodecModule
-from semcomp_pl.codecs.neural import TrainedCodec
-from semcomp_pl.checkpoints.loading import load
+from semcomp_pl.training.entropy import fit_entropy
 
 SIZES = ((128, 256), (512, 768), (1024, 2048))
 THEIRS = """

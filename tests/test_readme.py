@@ -26,11 +26,20 @@ NOT_RUN = {
 }
 """Programs whose commands are only parsed, and why."""
 SCENES = "--data.source.train 8 --data.source.val 2 --data.source.test 2"
-DATA = "--data.num_workers 0 --data.batch_size 4"
+DATA = "--data.num_workers 0 --data.batch_size 4 --data.size [64,128]"
 MODEL = "--model.filters 4 --model.blocks 0"
 RUN = "--trainer.enable_progress_bar false"
-COMPARISON = "--data.num_workers 0 --images 2 --pictures 1 --draws 20 --timed_images 0 --workers 0"
+COMPARISON = "--data.num_workers 0 --data.size [64,128] --images 2 --pictures 1 --draws 20 --timed_images 0 --workers 0"
 ON_THE_CPU = "--trainer.accelerator cpu --trainer.devices 1"
+OWN_CODEC = """
+from semcomp_pl.codecs import JPEG
+
+
+class Mine(JPEG):
+    def __init__(self, strength):
+        super().__init__(quality=10 * strength)
+"""
+"""What stands for the codec that a reader would bring, in `my_codec.py`."""
 
 
 class Block(NamedTuple):
@@ -50,7 +59,7 @@ class Block(NamedTuple):
             yield words
 
 
-BLOCKS = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)]
+BLOCKS = [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)]
 LINES = [command for block in BLOCKS if block.language == "sh" for command in block.commands()]
 
 
@@ -97,8 +106,26 @@ def run(words: list[str]) -> int:
     return main(command)
 
 
+def run_python(code: str) -> None:
+    """A block about an image, which the reader has."""
+    picture = torch.rand(3, 40, 60)
+    names = {"semcomp_pl": semcomp_pl, "image": picture}
+    exec(code, names)
+    found = names["image"]
+    assert isinstance(found, torch.Tensor)
+    assert found.shape == picture.shape
+
+
+def run_yaml(text: str) -> None:
+    """A block of a comparison's config."""
+    Path("my_codec.py").write_text(OWN_CODEC)
+    Path("codecs.yaml").write_text(text)
+    words = shlex.split("semcomp compare --config configs/data/camvid.yaml --config codecs.yaml --output own")
+    assert run(words) == 0
+
+
 def test_blocks_are_found_and_every_command_is_of_a_known_program() -> None:
-    assert {block.language for block in BLOCKS} == {"sh", "python"}
+    assert {block.language for block in BLOCKS} == {"sh", "python", "yaml"}
     assert {words[0] for words in LINES} <= {"semcomp", "mkdir", *NOT_RUN}
     verbs = {words[1] for words in LINES if words[0] == "semcomp"}
     assert verbs <= COMMANDS.keys()
@@ -125,16 +152,14 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     write_data()
     for block in BLOCKS:
         if block.language == "python":
-            picture = torch.rand(3, 40, 60)
-            names = {"semcomp_pl": semcomp_pl, "image": picture}
-            exec(block.text, names)
-            assert names["image"].shape == picture.shape  # type: ignore[attr-defined]
-            continue
-        for words in block.commands():
-            if words[0] not in NOT_RUN:
+            run_python(block.text)
+        elif block.language == "yaml":
+            run_yaml(block.text)
+        else:
+            for words in (words for words in block.commands() if words[0] not in NOT_RUN):
                 assert run(words) == 0, " ".join(words)
     made = ["runs/gan/samples.png", "my_gan/model.safetensors", "street.smc", "out/street.png", "mine/report.md"]
-    made += [f"comparisons/{name}/report.html" for name in ("camvid", "comma10k", "streets")]
+    made += [f"comparisons/{name}/report.html" for name in ("camvid", "comma10k", "streets")] + ["own/report.html"]
     for file in made:
         assert Path(file).is_file(), file
     assert len([*Path("runs/gan/predict").glob("*.png")]) == 2

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.checkpoints.loading import load
+from semcomp_pl.modules.base import CodecModule
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 EXPORTS = sorted(file.parent for file in WEIGHTS.glob("*/manifest.json"))

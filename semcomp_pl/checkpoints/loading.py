@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from weakref import WeakValueDictionary
 
+import torch
 from torch import Tensor, nn
 
 from semcomp_pl.checkpoints.bundle import Saved, rounded, trained_against
@@ -131,7 +132,7 @@ class TrainedDiscriminator(nn.Module):
 
     def __init__(self, discriminator: Discriminator, model: str, codec_fingerprint: bytes) -> None:
         super().__init__()
-        self.discriminator = discriminator.eval().requires_grad_(False)
+        self.discriminator = discriminator.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.model, self.codec_fingerprint = model, codec_fingerprint
         self.num_classes = 0 if discriminator.condition == "none" else discriminator.num_classes
 

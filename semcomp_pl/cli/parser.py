@@ -65,7 +65,7 @@ class Parser(LightningArgumentParser):
 
 def _configs_first(args: Sequence[str]) -> list[str]:
     """Arguments with the config files before all flags, which override them wherever they stand."""
-    command = [*args[:1]] if args and not args[0].startswith("-") else []
+    command = [*itertools.takewhile(lambda arg: not arg.startswith("-"), args)]
     configs: list[str] = []
     others: list[str] = []
     rest = iter(args[len(command) :])

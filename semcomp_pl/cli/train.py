@@ -245,8 +245,9 @@ def main(args: list[str]) -> None:
             raise error.__cause__ from None
         raise
     except SystemExit as end:
-        # Lightning's own end after Ctrl-C is 1
-        raise KeyboardInterrupt from None if end.code == 1 else end
+        if end.code != 1:
+            raise
+        raise KeyboardInterrupt from None  # Lightning's own end after Ctrl-C is 1
     finally:
         release_run()
         if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:

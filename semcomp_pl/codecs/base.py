@@ -53,15 +53,18 @@ class CodecFacts:
     segmenters: Collection[str] = ()
     """Fingerprints, in hexadecimal, of the segmenters that may not judge this codec: it learned from them, or sends
     their maps."""
-    sends_everything: bool = True
-    """False where the symbols of some regions are left out, so that `latent_iou` has no meaning."""
 
     def sections(self, data: bytes) -> dict[str, int]:
         """Bytes of a file by section; empty where nothing is known of them."""
         return {}
 
-    def latent_iou(self, image: Tensor, reconstruction: Tensor, label: Tensor | None) -> float | None:
-        """Latent IoU of two images (3, H, W), seen with label map (H, W); None where the codec has no latent."""
+    def encode_again(
+        self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, int] | None:
+        """Symbols (B, C, h, w) of reconstructions (B, 3, H, W) and of their originals, and the number of levels.
+
+        Both are seen with one label map (B, H, W). None where the codec sends no latent, or not all of it.
+        """
         return None
 
     def provenance(self) -> Mapping[str, Any]:

@@ -108,7 +108,7 @@ class NeuralCodec(CodecFacts):
     def keep(self, keep: Sequence[str] | None) -> None:
         if keep is not None:
             self.region(torch.zeros(1, 1, 1), keep)  # raises for an unknown class
-        self._keep, self.sends_everything = keep, keep is None
+        self._keep = keep
 
     @property
     def segmenters(self) -> Collection[str]:  # type: ignore[override]
@@ -163,24 +163,16 @@ class NeuralCodec(CodecFacts):
         parts = {section.kind.name.lower(): len(section.data) for section in parsed.sections}
         return {"header": parsed.overhead, **parts}
 
-    def latent_iou(self, image: Tensor, reconstruction: Tensor, label: Tensor | None) -> float | None:
-        """IoU of the symbols of two images (3, H, W), mean over levels, both seen with one label map (H, W)."""
-        if not (self.sends_everything and self.net.symbols_are_code):
+    def encode_again(
+        self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, int] | None:
+        """As `CodecFacts.encode_again`; long."""
+        if self._keep is not None or not self.net.symbols_are_code:
             return None
-        label = None if label is None else label[None]
-        symbols, reference = self.encode_again(reconstruction[None], image[None], label)
-        levels = torch.arange(self.net.shape.levels, device=symbols.device).view(-1, 1)
-        ours, theirs = symbols.flatten() == levels, reference.flatten() == levels
-        unions = (ours | theirs).sum(1)
-        iou = (ours & theirs).sum(1).double() / unions
-        return float(iou[unions > 0].mean())
-
-    def encode_again(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Symbols (B, C, h, w) of reconstructions and of their originals, both seen with the label map of these."""
         label = self.side_label(image, label)
         symbols = [[content.symbols for content in self.analyse(x, label)] for x in (reconstruction, image)]
         first, second = (torch.from_numpy(np.stack(values)).to(image.device).long() for values in symbols)
-        return first, second
+        return first, second, self.net.shape.levels
 
     def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
         """What the files of images hold: what the network sees, in the form that is sent, and a residual if wanted."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from semcomp_pl.coding.container import Kind, Section
 
-if TYPE_CHECKING:  # `semcomp inspect` reads names here, and should not wait for the coders
+if TYPE_CHECKING:  # `semcomp inspect` reads names here, and should wait neither for NumPy nor for the coders
+    import numpy as np
     from numpy.typing import NDArray
 
     from semcomp_pl.coding.content import Content
@@ -106,6 +105,8 @@ class LabelSection(SectionCoder):
     def present(self, content: Content) -> NDArray[np.bool_]:
         """The classes (K, rows, columns) that each cell is known to hold."""
         label, classes = content.parts[self.kind], self.coder.classes
+        import numpy as np
+
         if self.full:
             return np.asarray(self.grid.shares(label, classes)[:classes] > 0)
         return np.asarray(label == np.arange(classes)[:, None, None])
@@ -262,14 +263,17 @@ class ResidualSection(_PictureSection):
         from semcomp_pl.coding import pictures
 
         assert self.quality is not None
-        pixels = np.ascontiguousarray((missing * np.float32(127.5) + 128).round().clip(0, 255).astype(np.uint8))
+        pixels = (missing * 127.5 + 128).round().clip(0, 255).astype("uint8", order="C")
         section = Section(self.kind, pictures.WEBP, pictures.encode(pictures.WEBP, pixels, self.quality))
         return content.with_part(self.kind, self.decode(section, content), section)
 
     @staticmethod
     def values(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What is to be added to the decoded image: float (3, H, W)."""
-        return (pixels.astype(np.float32) - 128) / np.float32(127.5)
+        values: NDArray[np.float32] = pixels.astype("float32")
+        values -= 128
+        values /= 127.5
+        return values
 
     def encode(self, content: Content) -> Section:
         """As `code` made it."""

@@ -180,7 +180,8 @@ class CodecModule(ScheduledModule):
         image, sent, codec = batch["image"], self.label_for_file(batch), self.neural_codec()
         reconstruction, rates = codec.measure(image, sent)
         bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
-        symbols = None if self.suite.latent is None else codec.encode_again(reconstruction, image, sent)
+        seen = codec.encode_again(reconstruction, image, sent)
+        symbols = None if seen is None else seen[:2]
         self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"), symbols=symbols)
 
     def label_for_file(self, batch: Batch) -> Tensor | None:

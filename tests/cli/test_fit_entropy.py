@@ -8,7 +8,7 @@ import torch
 import semcomp_pl
 from semcomp_pl.checkpoints.export import export
 from semcomp_pl.cli import main
-from tests.cli.flags import data_flags
+from tests.cli.common import data_flags
 from tests.lab import Lab
 
 

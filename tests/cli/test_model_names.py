@@ -10,8 +10,7 @@ import torch
 from semcomp_pl.checkpoints.export import export
 from semcomp_pl.checkpoints.loading import load, load_discriminator, load_segmenter
 from semcomp_pl.cli import main
-from tests.cli.conftest import GAN
-from tests.cli.flags import data_flags
+from tests.cli.common import GAN, data_flags
 from tests.lab import Lab, scene, write_png
 
 FORMS = ["runs/{}", "{}", "runs/{}/checkpoints/best.ckpt", "weights/exported_{}", "exported_{}"]

@@ -13,8 +13,7 @@ from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.cli import main
 from semcomp_pl.errors import SemcompWarning
 from semcomp_pl.files.places import configs_root
-from tests.cli.conftest import GAN
-from tests.cli.flags import data_flags
+from tests.cli.common import GAN, data_flags
 from tests.lab import HEIGHT, SEGMENTERS, WIDTH
 
 CONFIGS = {

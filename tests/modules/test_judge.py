@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from semcomp_pl.checkpoints.bundle import read_bundle
-from semcomp_pl.checkpoints.export import export
 from semcomp_pl.checkpoints.checkpoint import with_part
+from semcomp_pl.checkpoints.export import export
 from semcomp_pl.checkpoints.loading import load_segmenter
-from semcomp_pl.errors import SemcompError
 from semcomp_pl.codecs.pixels import as_decoded
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.latent_iou import latent_iou
 from semcomp_pl.metrics.miou import class_iou, confusion
 from semcomp_pl.modules import SemanticDistortionGAN

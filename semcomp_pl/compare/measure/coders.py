@@ -15,6 +15,7 @@ from semcomp_pl.codecs.search import Search
 from semcomp_pl.compare.measure.recipe import Recipe
 from semcomp_pl.compare.rows import Kind
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.metrics.latent_iou import latent_iou
 
 ORIGINAL = ("Original", "8 bits")
 """Codec and point of the rows of originals."""
@@ -100,9 +101,9 @@ class Coder:
 
     def latent_iou(self, image: Tensor, reconstruction: Tensor, label: Tensor | None) -> float | None:
         """Latent IoU of two images (3, H, W), where the codec sends all of a latent."""
-        if not self.facts.sends_everything:
-            return None
-        return self.facts.latent_iou(image, reconstruction, label if self.true_labels else None)
+        label = label[None] if self.true_labels and label is not None else None
+        seen = self.facts.encode_again(reconstruction[None], image[None], label)
+        return None if seen is None else float(latent_iou(*seen))
 
 
 def original() -> Coder:
