@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from lightning import Trainer
 
-from semcomp_pl.checkpoints.loading import load
-from tests.modules.conftest import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
+from tests.lab import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
+from tests.processes import environment
 from tests.processes import environment
 
 pytestmark = pytest.mark.slow
@@ -84,7 +84,8 @@ def test_two_processes_train_one_model_and_count_every_image_once(name: str, tmp
     assert sorted(names[0] + names[1]) == [str(i) for i in range(7)]
     assert abs(len(names[0]) - len(names[1])) == 1
     two = logged(tmp_path / "runs" / "run")
-    model = load(tmp_path / "runs" / "run" / "checkpoints" / "last.ckpt")
+    last = tmp_path / "runs" / "run" / "checkpoints" / "last.ckpt"
+    model = type(lab.model(name)).load_from_checkpoint(last, weights_only=True)
     trainer: Trainer = lab.trainer()
     (one,) = trainer.validate(model, lab.data(), verbose=False)
     assert {"val/psnr", "val/bpp_bound"} < two.keys()

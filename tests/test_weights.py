@@ -1,15 +1,22 @@
 """The models that the documents quote."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from semcomp_pl.checkpoints.loading import load
-from semcomp_pl.modules.base import CodecModule
+import semcomp_pl
+from semcomp_pl.checkpoints.bundle import read_bundle
+from semcomp_pl.checkpoints.models import SEGMENTATION, fingerprint_of
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-EXPORTS = sorted(file.parent for file in WEIGHTS.glob("*/manifest.json"))
+EXPORTS = {file.parent.name: file.parent for file in sorted(WEIGHTS.glob("*/manifest.json"))}
+MODELS = {name: read_bundle(path).model for name, path in EXPORTS.items()}
+SEGMENTERS = [name for name, model in MODELS.items() if model == SEGMENTATION]
+CODECS = [name for name in EXPORTS if name not in SEGMENTERS]
+IDS: dict[str, str] = json.loads((Path(__file__).parent / "golden" / "ids.json").read_text())
+"""Fingerprints, in hexadecimal: files name a codec by them, and codecs the segmenters that they were trained against."""
 
 
 def size(directory: Path) -> int:
@@ -17,18 +24,34 @@ def size(directory: Path) -> int:
 
 
 def test_they_stay_small() -> None:
-    assert EXPORTS
-    assert max(map(size, EXPORTS)) <= 12_000_000
+    assert max(map(size, EXPORTS.values())) <= 12_000_000
     assert size(WEIGHTS) <= 112_000_000
 
 
-@pytest.mark.parametrize("export", EXPORTS, ids=lambda path: path.name)
-def test_they_load_and_run(export: Path) -> None:
-    model = load(export)
-    assert model.num_classes == (19 if export.name.startswith("streets_") else 11)
-    image = torch.full((1, 3, 64, 96), 0.4)
-    if isinstance(model, CodecModule):
-        out = model.evaluate({"image": image, "label": torch.zeros(1, 64, 96, dtype=torch.long)})
-        assert (out.reconstruction - image).abs().mean() < 0.1
-    else:
-        assert model.predict(image).shape == (1, 64, 96)
+def test_each_has_an_id() -> None:
+    assert IDS.keys() == EXPORTS.keys()
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_keep_their_ids_and_code(name: str) -> None:
+    codec = semcomp_pl.load(EXPORTS[name])
+    assert codec.fingerprint.hex() == fingerprint_of(read_bundle(EXPORTS[name])).hex() == IDS[name]
+    assert codec.num_classes == 11
+    assert codec.net.entropy.fitted
+    image = torch.full((3, 64, 96), 0.4)
+    data = codec.compress(image, torch.zeros(64, 96, dtype=torch.long))
+    assert (codec.decompress(data) - image).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_segmenters_keep_their_ids_and_predict(name: str) -> None:
+    segmenter = semcomp_pl.load_segmenter(EXPORTS[name])
+    assert segmenter.fingerprint().hex() == IDS[name]
+    assert segmenter.num_classes == (19 if name.startswith("streets_") else 11)
+    assert segmenter.predict(torch.full((1, 3, 64, 96), 0.4)).shape == (1, 64, 96)
+
+
+def test_who_was_taught_by_a_released_segmenter_remembers_it() -> None:
+    taught = {name: [*semcomp_pl.load(EXPORTS[name]).segmenters] for name in CODECS}
+    assert {name for name, rivals in taught.items() if rivals} == {"semantic_distortion_gan"}
+    assert taught["semantic_distortion_gan"] == [IDS["pspnet"]]

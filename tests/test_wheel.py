@@ -8,6 +8,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGES = "semcomp_pl/compare/report/pages"
 
 
 @pytest.mark.slow
@@ -19,18 +20,20 @@ def test_an_installed_wheel_finds_its_configs(tmp_path: Path) -> None:
     shipped = {f"semcomp_pl/{file.relative_to(ROOT)}" for file in (ROOT / "configs").rglob("*.yaml")}
     assert len(shipped) >= 15
     assert shipped <= inside
-    pages = {f"{file.relative_to(ROOT)}" for file in (ROOT / "semcomp_pl/compare/pages").rglob("*") if file.is_file()}
-    assert {"semcomp_pl/compare/pages/report.html", "semcomp_pl/compare/pages/vendor/LICENSES.txt"} <= pages <= inside
+    pages = {str(file.relative_to(ROOT)) for file in (ROOT / PAGES).rglob("*") if file.is_file()}
+    assert {f"{PAGES}/report.html", f"{PAGES}/vendor/LICENSES.txt"} <= pages <= inside
     assert "semcomp_pl/py.typed" in inside
     assert not [name for name in inside if name.startswith(("tests/", "weights/", "runs/"))]
     subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True)
     code = (
-        "from semcomp_pl import paths; print(paths.__file__); print(paths.resolve_config('configs/trainer/cpu.yaml'))"
+        "from semcomp_pl.files import places\n"
+        "print(places.__file__)\nprint(places.resolve_config('configs/trainer/cpu.yaml'))\nprint(places.released())"
     )
     environment = {"PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    module, config = done.stdout.splitlines()
+    module, config, released = done.stdout.splitlines()
     assert Path(module).is_relative_to(tmp_path)
     assert Path(config).read_text() == (ROOT / "configs/trainer/cpu.yaml").read_text()
+    assert released == "{}"

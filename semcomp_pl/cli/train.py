@@ -120,6 +120,8 @@ class SemcompCLI(LightningCLI):
         if self.checkpoint is not None:
             _fill(self.model, self.checkpoint)
         config = self.config_init[self.subcommand]
+        if self.subcommand != "fit":
+            kwargs["enable_checkpointing"] = False
         steps = config.trainer.max_steps
         if steps > 0:  # Lightning counts the steps of every optimiser
             self.model.max_batches = steps

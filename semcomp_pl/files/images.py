@@ -22,6 +22,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """By EXIF orientation."""
+_ONLY_IDENTIFIED = {"BUFR", "GRIB", "HDF5", "MPEG"}
+"""Formats whose files Pillow knows and does not decode."""
 _STEPS = {"L;2": 85, "L;4": 17}
 """What Pillow multiplies grey values of fewer than 8 bits by."""
 
@@ -37,8 +39,8 @@ def open_image(path: Path) -> Image.Image:
 
 def is_image(path: Path) -> bool:
     """Whether a file in a directory is an image by its name: of a format that Pillow reads, and not hidden."""
-    format_name = Image.registered_extensions().get(path.suffix.lower())  # some are formats that it only writes
-    return format_name in Image.OPEN and not path.name.startswith(".")
+    known = Image.registered_extensions().get(path.suffix.lower())  # some are formats that Pillow only writes
+    return known in Image.OPEN and known not in _ONLY_IDENTIFIED and not path.name.startswith(".")
 
 
 def read_image(path: Path) -> Image.Image:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from semcomp_pl.coding.sections import ResidualSection, SectionCoder, ThumbnailSection
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import ConvBlock, ResidualBlock, upsample_block
-from semcomp_pl.nets.codec import CodecNet, CodecShape, LabelMap
+from semcomp_pl.nets.codec import CodecShape, ConditionalNet, LabelMap
 from semcomp_pl.nets.tables import EntropyModel, ThumbnailTables
 from semcomp_pl.nets.trunk import Trunk, TrunkShape
 
@@ -35,6 +35,7 @@ class LayeredShape(CodecShape):
     levels: int = field(default=256, init=False)
     trunk: Trunk = field(default="paper", init=False)
     entropy_model: EntropyModel = field(default="static", init=False)
+    label_map: LabelMap = field(default="full", init=False)
     thumbnail_psnr: float | None = None
     residual_quality: int | None = None
 
@@ -49,16 +50,11 @@ class LayeredShape(CodecShape):
             )
 
 
-class LayeredNet(CodecNet):
+class LayeredNet(ConditionalNet):
     """x̂ = up(c) + f(s, up(c)), c = Q(E(x, s)): c is sent as a picture, s at the image's size."""
 
     shape_type = LayeredShape
     shape: LayeredShape
-
-    @property
-    def label_map(self) -> LabelMap:
-        """At the image's size."""
-        return "full"
 
     @property
     def symbols_are_code(self) -> bool:

@@ -47,6 +47,7 @@ def test_files_that_nobody_put_there_are_left_out(capsys: pytest.CaptureFixture[
     Path("dangling.png").symlink_to("nowhere.png")
     Path("paper.pdf").write_bytes(b"%PDF-1.4")
     Path("film.mp4").write_bytes(b"....ftyp")
+    Path("film.mpg").write_bytes(b"\0\0\1\xb3" + bytes(40))
     assert main(["compress", ".", *MODEL]) == 0
     assert sorted(path.name for path in Path().glob("*.smc")) == ["a.smc"]
     assert main(["compress", "*.p*", *MODEL, "--force"]) == 3
@@ -127,6 +128,13 @@ def test_names_in_other_encodings_are_printed_somehow(locale: dict[str, str]) ->
     assert (done.returncode, done.stderr) == (0, b"")
     assert Path(os.fsdecode(b"caf\xe9.smc")).is_file()
     assert done.stdout.startswith(b"caf")
+
+
+def test_an_open_file_is_read_without_a_stray_word() -> None:
+    picture()
+    done = semcomp("compress", "/dev/stdin", *MODEL, "-o", "b.smc", input=Path("a.png").read_bytes())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert Path("b.smc").read_bytes() == expected(Path("a.png"))
 
 
 def test_dash_says_that_it_is_no_file(capsys: pytest.CaptureFixture[str]) -> None:
