@@ -26,11 +26,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from semcomp_pl.checkpoints.loading import load
-from semcomp_pl.codecs.neural import TrainedCodec
+import semcomp_pl
+from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.data import ImageDataModule, StreetScenes
-from semcomp_pl.modules import RateDistortion
-from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.training.entropy import fit_entropy
 
 SIZES = ((128, 256), (512, 768), (1024, 2048))
@@ -68,23 +67,24 @@ def timed(runs: int, work: Callable[[], Result]) -> tuple[float, Result]:
     return statistics.median(times), result
 
 
-def untrained(place: Path) -> CodecModule:
-    """A model of d = 3, C = 8 with fresh networks, and tables fitted for some steps on procedural scenes."""
+def untrained(place: Path) -> NeuralCodec:
+    """A codec of d = 3, C = 8 with fresh networks, and tables fitted for some steps on procedural scenes."""
     torch.manual_seed(0)
-    model = RateDistortion(downsamplings=3, channels=8).eval()
+    net = CodecNet.of({"downsamplings": 3, "channels": 8}).eval().requires_grad_(False)
     data = ImageDataModule(StreetScenes(str(place / "scenes"), train=8, val=0, test=0), (128, 256), num_workers=0)
     data.prepare_data()
-    fit_entropy(model, data, steps=40, passes=2)
-    return model
+    fitted = fit_entropy(NeuralCodec(net, "untrained", bytes(32)), data, steps=40, passes=2)
+    net.entropy.load_state_dict(fitted)
+    return NeuralCodec(net, "untrained", bytes(32))
 
 
-def stages(model: CodecModule, image: Tensor, runs: int) -> tuple[list[float], int]:
+def stages(codec: NeuralCodec, image: Tensor, runs: int) -> tuple[list[float], int]:
     """Encoder, entropy coding (all coders, the shortest kept), entropy decoding by the context model, generator."""
-    codec = TrainedCodec(model)
-    latent, context = codec.file.latent, codec.file.latent.context
+    coder = codec.net.entropy.latent_coder()
+    context = coder.context
     assert context is not None, "fit the model's tables first: semcomp fit-entropy"
     analysis, (content,) = timed(runs, lambda: codec.analyse(image[None]))
-    coding, _ = timed(runs, lambda: latent.encode(content.symbols))
+    coding, _ = timed(runs, lambda: coder.encode(content.symbols))
     payload = context.encode(content.symbols)
     decoding, symbols = timed(runs, lambda: context.decode(payload, *content.symbols.shape[1:]))
     assert (symbols == content.symbols).all()
@@ -102,8 +102,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as place:
-        models = {Path(path).name: load(path) for path in options.models}
-        models["untrained d=3 C=8"] = untrained(Path(place))
+        codecs = {Path(path).name: semcomp_pl.load(path) for path in options.models}
+        codecs["untrained d=3 C=8"] = untrained(Path(place))
         files = []
         for height, width in SIZES:
             scenes = StreetScenes(f"{place}/{width}", train=1, val=0, test=0, size=(height, width))
@@ -113,11 +113,10 @@ def main() -> None:
         print(f"NumPy {np.__version__}, {options.threads} threads, median of {options.runs} runs; milliseconds")
         print(f"{'model':28} {'size':>10} {'encoder':>8} {'coding':>8} {'decoding':>8} {'generator':>9}", end="")
         print(f" {'compress':>9} {'decompress':>10} {'entropy/net':>11} {'bytes':>7}")
-        for name, model in models.items():
-            assert isinstance(model, CodecModule), f"{name}: not a codec"
+        for name, codec in codecs.items():
             for file, (height, width) in zip(files, SIZES, strict=True):
                 pixels = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255
-                (analysis, coding, decoding, synthesis), size = stages(model, pixels, options.runs)
+                (analysis, coding, decoding, synthesis), size = stages(codec, pixels, options.runs)
                 share = (coding + decoding) / (analysis + synthesis)
                 print(f"{name:28} {f'{width}x{height}':>10} {analysis:8.1f} {coding:8.1f} {decoding:8.1f}", end="")
                 print(f" {synthesis:9.1f} {analysis + coding:9.1f} {decoding + synthesis:10.1f} {share:11.3f} {size:7}")

@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from semcomp_pl.checkpoints.loading import load
+import semcomp_pl
 from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.coding.label_map import LabelCoder, fit_prior
 from semcomp_pl.coding.latent import STATIC
 from semcomp_pl.data import ImageDataModule
-from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.nets.labels import majority
 
 FORMATS: dict[str, dict[str, Any]] = {
@@ -63,28 +62,25 @@ def main() -> None:
 
 def _model_row(path: str, data: ImageDataModule) -> str:
     """Means over images, in bytes; the ideal length of symbols alone, then of files."""
-    model, reader = load(path), load(path)
-    assert isinstance(model, CodecModule), f"{path}: not a codec"
-    assert isinstance(reader, CodecModule)
+    codec, reader = semcomp_pl.load(path), semcomp_pl.load(path)
+    coder, labels = codec.net.entropy.latent_coder(), codec.net.label_section()
+    assert coder.context is not None, f"{path}: no context model"
     sums: dict[str, float] = {}
     images = 0
     for batch in track(data.val_dataloader(), path, transient=True):
-        label = batch["label"] if model.side_channels() else None
-        contents = model.codec().analyse(batch["image"], label)
+        contents = codec.analyse(batch["image"], batch["label"] if codec.sends_labels else None)
         for image, content in zip(batch["image"], contents, strict=True):
-            coder = model.entropy.latent_coder()
-            assert coder.context is not None, f"{path}: no context model"
-            file = model.codec().file.write(content)
-            again = reader.codec().file.read(file)
+            file = codec.file.write(content)
+            again = reader.file.read(file)
             assert (again.symbols == content.symbols).all()
-            labels = model.entropy.label_coder()
+            known = None if labels is None else labels.on_grid(content)
             found = {
                 "bound": coder.bound_bits(*content.symbols.shape[1:]) / 8,
                 "static": coder.ideal_bits(STATIC, content.symbols) / 8,
-                "context": coder.context.bits(content.symbols, content.labels) / 8,
-                "labels": 0 if labels is None or content.labels is None else len(labels.encode(content.labels)[1]),
+                "context": coder.context.bits(content.symbols, known) / 8,
+                "labels": codec.sections(file).get("labels", 0),
                 "file": len(file),
-                "psnr": psnr(reader.codec().synthesise([again])[0][None], image[None]).item(),
+                "psnr": psnr(reader.synthesise([again])[0][None], image[None]).item(),
             }
             sums = {name: sums.get(name, 0.0) + value for name, value in found.items()}
             images += 1

@@ -16,13 +16,13 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
-from semcomp_pl.checkpoints.loading import load
+import semcomp_pl
+from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.container import Kind, parse
 from semcomp_pl.compare.report.sheet import Strip, draw_reconstructions
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.metrics.miou import class_iou, confusion
-from semcomp_pl.modules.segmentation import Segmentation
-from semcomp_pl.modules.selective import SelectiveGAN
+from semcomp_pl.nets.segmenter import Segmenter
 from semcomp_pl.types import IGNORE, Batch
 
 SECTIONS = (Kind.HEATMAP, Kind.LABELS, Kind.LATENT)
@@ -51,38 +51,37 @@ def main() -> None:
     config = parser.parse_args()
     data = parser.instantiate(config).data
     data.setup("validate")
-    model = load(config.model)
-    assert isinstance(model, SelectiveGAN), f"{config.model}: not a SelectiveGAN"
-    model.use_segmenter(config.segmenter)
-    judge = None if config.judge is None else Segmentation.from_file(config.judge)
+    codec = semcomp_pl.load(config.model, config.segmenter)
+    judge = None if config.judge is None else semcomp_pl.load_segmenter(config.judge)
     batches: list[Batch] = list(data.val_dataloader())
     kept = config.keep.split(",")
     ways = {"everything": None, config.keep.replace(",", ", "): kept, "nothing": []}
-    outcomes = {title: [_code(model, batch, kept, way) for batch in batches] for title, way in ways.items()}
+    outcomes = {title: [_code(codec, batch, kept, way) for batch in batches] for title, way in ways.items()}
     print(f"{len(data.stores['val'])} images; {platform.machine()}, torch {torch.__version__}")
-    rows = [[title, *_cells(model, judge, batches, found)] for title, found in outcomes.items()]
+    rows = [[title, *_cells(codec, judge, batches, found)] for title, found in outcomes.items()]
     rates = [f"{kind.name.lower()}, bytes" for kind in SECTIONS]
     quality = ["PSNR in, dB", "out", "IoU in", "out"] if "label" in batches[0] and judge is not None else []
     _print(["coded", "bpp", *rates, *quality], rows)
     if quality:
-        names = model.class_names or [str(i) for i in range(model.num_classes)]
+        names = codec.net.shape.class_names or [str(i) for i in range(codec.num_classes)]
         for title, found in outcomes.items():
-            inside, outside = _iou(model, judge, batches, found)
+            inside, outside = _iou(codec, judge, batches, found)
             print(f"\n{title}: IoU a class, inside and outside the region\n")
             _print(["", *names], [["inside", *_numbers(inside)], ["outside", *_numbers(outside)]])
     if config.pictures:
         _draw(batches, outcomes, config.columns, Path(config.pictures))
 
 
-def _code(model: SelectiveGAN, batch: Batch, classes: list[str], way: list[str] | None) -> Outcome:
+def _code(codec: NeuralCodec, batch: Batch, classes: list[str], way: list[str] | None) -> Outcome:
     image = batch["image"]
-    label = model.segment(image)
-    keep = None if way is None else model.region(label, keep=way)
-    files = model.codec().compress_batch(image, label, keep)
-    return Outcome(torch.stack(model.codec().decompress_batch(files)), files, model.region(label, keep=classes))
+    label = codec.side_label(image, None)
+    assert label is not None
+    keep = None if way is None else codec.region(label, keep=way)
+    files = codec.compress_batch(image, label, keep)
+    return Outcome(torch.stack(codec.decompress_batch(files)), files, codec.region(label, keep=classes))
 
 
-def _cells(model: SelectiveGAN, judge: Segmentation | None, batches: list[Batch], outcomes: list[Outcome]) -> list[str]:
+def _cells(codec: NeuralCodec, judge: Segmenter | None, batches: list[Batch], outcomes: list[Outcome]) -> list[str]:
     files = [file for outcome in outcomes for file in outcome.files]
     pixels = batches[0]["image"][0, 0].numel()
     sections = [{section.kind: len(section.data) for section in parse(file).sections} for file in files]
@@ -95,20 +94,20 @@ def _cells(model: SelectiveGAN, judge: Segmentation | None, batches: list[Batch]
     )
     inside = torch.cat([outcome.inside for outcome in outcomes])
     quality = [-10 * error[part].double().mean().log10() for part in (inside, ~inside)]
-    means_of = [iou.nanmean() for iou in _iou(model, judge, batches, outcomes)]
+    means_of = [iou.nanmean() for iou in _iou(codec, judge, batches, outcomes)]
     return [*cells, *(f"{value:.2f}" for value in quality), *(f"{value:.3f}" for value in means_of)]
 
 
 def _iou(
-    model: SelectiveGAN, judge: Segmentation | None, batches: list[Batch], outcomes: list[Outcome]
+    codec: NeuralCodec, judge: Segmenter | None, batches: list[Batch], outcomes: list[Outcome]
 ) -> tuple[Tensor, Tensor]:
     """IoU of each class (K,) inside the region and outside it, over all images."""
     assert judge is not None
-    counts = torch.zeros(2, model.num_classes, model.num_classes, dtype=torch.long)
+    counts = torch.zeros(2, codec.num_classes, codec.num_classes, dtype=torch.long)
     for batch, outcome in zip(batches, outcomes, strict=True):
         seen = judge.predict(outcome.reconstruction)
         for place, part in enumerate((outcome.inside, ~outcome.inside)):
-            counts[place] += confusion(seen, batch["label"].where(part, IGNORE), model.num_classes)
+            counts[place] += confusion(seen, batch["label"].where(part, IGNORE), codec.num_classes)
     return class_iou(counts[0]), class_iou(counts[1])
 
 

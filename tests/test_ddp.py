@@ -10,7 +10,6 @@ from lightning import Trainer
 
 from tests.lab import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
 from tests.processes import environment
-from tests.processes import environment
 
 pytestmark = pytest.mark.slow
 

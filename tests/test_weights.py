@@ -16,7 +16,7 @@ MODELS = {name: read_bundle(path).model for name, path in EXPORTS.items()}
 SEGMENTERS = [name for name, model in MODELS.items() if model == SEGMENTATION]
 CODECS = [name for name in EXPORTS if name not in SEGMENTERS]
 IDS: dict[str, str] = json.loads((Path(__file__).parent / "golden" / "ids.json").read_text())
-"""Fingerprints, in hexadecimal: files name a codec by them, and codecs the segmenters that they were trained against."""
+"""Fingerprints, in hexadecimal: files name a codec by them, and codecs the segmenters that taught them."""
 
 
 def size(directory: Path) -> int:

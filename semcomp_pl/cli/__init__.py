@@ -1,4 +1,4 @@
-"""`semcomp` and `python -m semcomp_pl`: answers quickly, and imports torch only for work that needs it."""
+"""The entry point of `semcomp` and `python -m semcomp_pl`; torch is imported only by commands that need it."""
 
 import io
 import os
@@ -14,25 +14,25 @@ USAGE = """usage: semcomp COMMAND ...
 Semantic image compression below 0.1 bit per pixel: train, test and compare.
 
   fit        train a model:   semcomp fit --config configs/data/streets.yaml --config configs/model/plain_gan.yaml
-             or go on with one:              semcomp fit runs/plain_gan --trainer.max_epochs=200
-  validate   measure it on the validation split
+             or resume a run:                semcomp fit runs/plain_gan --trainer.max_epochs=200
+  validate   measure a model on the validation split
   test       measure it on the test split:   semcomp test runs/plain_gan
              an exported model:              semcomp test weights/NAME --config configs/data/streets.yaml
   predict    write its reconstructions:      semcomp predict runs/plain_gan
   compress   images to files:                semcomp compress street.png --model weights/rate_distortion
   decompress files to images:                semcomp decompress street.smc --model weights/rate_distortion -o out/
-  inspect    what a file is made of:         semcomp inspect street.smc
-  fit-entropy   the tables that files are coded with, where fit was told not to make them:
+  inspect    show the parts of a file:       semcomp inspect street.smc
+  fit-entropy   fit the tables that files are coded with, if fit was told not to:
                                              semcomp fit-entropy MODEL --config configs/data/streets.yaml
-  export     half-precision weights and JSON for others:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
-  compare    every codec over the same images:    semcomp compare --config configs/compare/streets.yaml
-             or just these:    semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
-  report     summary, figures and report of a comparison, finished or not:        semcomp report DIR
-  demo       all of it on procedural street scenes, in minutes:   semcomp demo --output demo
+  export     write half-precision weights and JSON to share:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
+  compare    run codecs over the same images:     semcomp compare --config configs/compare/streets.yaml
+             or only the ones you name:   semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
+  report     write summary, figures and report of a comparison, finished or not:  semcomp report DIR
+  demo       run everything on procedural street scenes, in minutes:   semcomp demo --output demo
 
-  semcomp COMMAND --help     every option of a command
+  semcomp COMMAND --help     shows all options of a command
   semcomp --version
-  --debug with any command shows where an error came from
+  --debug with any command shows the traceback of an error
 """
 TRAINING = ("fit", "validate", "test", "predict")
 COMMANDS = {
@@ -41,7 +41,7 @@ COMMANDS = {
     "report": "compare:report",
     "fit-entropy": "fit_entropy",
 }
-"""By name, the module (and function, where it is not `main`) that runs it; imported when it is called."""
+"""The module (and function, unless it is `main`) that runs each command; imported when the command is called."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -68,10 +68,10 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # of `| head`: nobody reads any more, and nothing went wrong
+    except BrokenPipeError:  # as with `| head`: nobody reads any more, and nothing went wrong
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # what is still buffered goes there
         return 141
-    except OSError as error:  # a disk that is full or must not be written: the error knows where
+    except OSError as error:  # such as a full or read-only disk; the error names the file
         if debug:
             raise
         place = f"{error.filename}: " if error.filename else ""
@@ -80,7 +80,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _expand(arg: str) -> str:
-    """An argument whose path, or whose value's path, starts with `~`: shells expand the first alone."""
+    """Expand `~` at the start of an argument or of an option's value; shells expand only the former."""
     flag, equals, value = arg.partition("=") if arg.startswith("-") else ("", "", arg)
     return flag + equals + expand_home(value)
 
@@ -97,7 +97,7 @@ def _run(command: str, args: list[str]) -> int | None:
 
 
 def _run_arguments(command: str, args: list[str]) -> list[str]:
-    """A leading run (or export) stands for its config and its checkpoint; configs/ are found anywhere."""
+    """Replace a leading run (or export) by its config and checkpoint, and find the shipped configs/ from anywhere."""
     for arg in args:
         if arg.endswith("=None"):
             raise SemcompError(

@@ -1,4 +1,4 @@
-"""`semcomp compare` and `semcomp report`: from command lines and YAML to a comparison."""
+"""`semcomp compare` and `semcomp report`: parsing of command lines and YAML."""
 
 import shlex
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ _ENTRY = TypeAdapter(CodecEntry)
 
 
 def main(args: list[str]) -> int:
-    """Run `semcomp compare`; 3 where a pair failed.
+    """Run `semcomp compare`; returns 3 if a pair of codec and image failed.
 
     Raises:
-        SemcompError: bad settings, unusable codecs or data, a judge that may not judge, or a directory of another
-            comparison.
+        SemcompError: bad settings, unusable codecs or data, a judge that is not allowed for one of the codecs, or an
+            output directory that belongs to another comparison.
     """
     settings, data, logger, config = parse(args)
     return compare(settings, data, logger, config, f"semcomp compare {shlex.join(args)}")
@@ -38,7 +38,7 @@ def report(args: list[str]) -> None:
     """Run `semcomp report`.
 
     Raises:
-        SemcompError: bad usage, or no comparison there.
+        SemcompError: bad usage, or the directory holds no comparison.
     """
     if len(args) != 1 or args[0].startswith("-"):
         raise SemcompError(f"semcomp report takes one argument, the DIR of a comparison; {len(args)} found")
@@ -47,7 +47,7 @@ def report(args: list[str]) -> None:
 
 
 def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger | None, str]:
-    """Settings and data of `semcomp compare`, the logger where one was configured, and all of it as YAML.
+    """Settings and data of `semcomp compare`, the logger if one was configured, and the whole configuration as YAML.
 
     Raises:
         SemcompError: unknown or missing settings, or numbers out of range.
@@ -61,7 +61,7 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     config.codecs = [*(CodecEntry(LOAD, {"model": model}) for model in config.models), *config.codecs]
     config.models = []
     beside = [str(Path(str(file)).resolve().parent) for file in config.config or []]
-    # what is written down works from anywhere, but names no directory without need
+    # the saved config must work from any directory, but should name no directory that it does not need
     config.paths = [*dict.fromkeys([*config.paths, *(path for path in beside if _holds_any(path, config.codecs))])]
     built = parser.instantiate(config)
     settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})
@@ -71,31 +71,32 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
 
 
 def as_yaml(entry: CodecEntry) -> dict[str, Any]:
-    """An entry as YAML has it, without what is not said."""
+    """An entry as plain values for YAML, without those left at their defaults."""
     said: dict[str, Any] = _ENTRY.dump_python(entry, exclude_defaults=True)
     return said
 
 
 def _parser() -> Parser:
-    # a class_path of a codec must not be taken for one of CodecEntry
+    # jsonargparse must not take an entry's class_path for a subclass of CodecEntry
     register_type(CodecEntry, as_yaml, _entry, deserializer_exceptions=ValueError, fail_already_registered=False)
-    parser = Parser(prog="semcomp compare", description="Every codec over the same images: rows, summary, report.")
+    parser = Parser(prog="semcomp compare", description="Measure codecs on the same images and write a report.")
     parser.add_argument(
         "models",
         nargs="*",
         type=str,
         default=[],
-        help="Further models, by path or name; beside WebP, AVIF, JPEG and JPEG 2000 where no config has codecs.",
+        help="Models to compare, by path or name, added to the codecs of the configs; if those list no codecs, WebP, "
+        "AVIF, JPEG and JPEG 2000 are compared too.",
     )
-    parser.add_argument("--config", action="config", help="YAML of a comparison, of data or of the W&B logger.")
+    parser.add_argument("--config", action="config", help="YAML file: a comparison, a data set or the W&B logger.")
     parser.add_class_arguments(ImageDataModule, "data")
     parser.add_class_arguments(Settings, None)
-    parser.add_argument("--trainer.logger", type=WandbLogger | None, default=None, help="As for the other commands.")
+    parser.add_argument("--trainer.logger", type=WandbLogger | None, default=None, help="W&B logger, as for semcomp fit.")
     return parser
 
 
 def _entry(value: Any) -> CodecEntry:
-    """An entry of YAML.
+    """A codec entry from its YAML value.
 
     Raises:
         SemcompError: unknown, missing or wrong keys.
@@ -113,6 +114,6 @@ def _entry(value: Any) -> CodecEntry:
 
 
 def _holds_any(path: str, entries: Sequence[CodecEntry]) -> bool:
-    """Whether a directory has the Python file of one of the codecs."""
+    """Whether a directory contains the Python module of one of the codecs."""
     modules = {entry.class_path.partition(".")[0] for entry in entries}
     return any(Path(path, f"{name}.py").is_file() or Path(path, name, "__init__.py").is_file() for name in modules)

@@ -17,7 +17,7 @@ _BATCH_PIXELS = 1 << 22
 
 
 def main(args: list[str]) -> int:
-    """Run `semcomp compress`; 3 where an image could not be compressed."""
+    """Run `semcomp compress`; returns 3 if an image could not be compressed."""
     options = _parser().parse_args(args)
     jobs = plan(expand(options.images, _is_image), options.output, SUFFIX, force=options.force)
     codec = load_codec(options)
@@ -39,22 +39,22 @@ def main(args: list[str]) -> int:
 
 
 def _parser() -> FilesParser:
-    parser = FilesParser("compress", "Images to .smc files. Any image that Pillow opens; directories and patterns too.")
+    parser = FilesParser("compress", "Compress images to .smc files; takes every image format that Pillow opens.")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image, directory or pattern")
-    parser.add_argument("--segmenter", help="segmenter that makes the label maps of models that send one")
-    parser.add_argument("--labels", metavar="DIR", help="or their index masks, by the images' names, ids 0..K-1 or 255")
+    parser.add_argument("--segmenter", help="segmenter that makes the label maps, for models that send one")
+    parser.add_argument("--labels", metavar="DIR", help="directory of index masks named as the images; ids 0..K-1, 255")
     group = parser.add_argument_group(
-        "regions", "What a SelectiveGAN codes; it makes up the rest. Everything if none is given."
+        "regions", "What a SelectiveGAN codes; it synthesizes the rest. By default everything is coded."
     )
     group.add_argument(
-        "--keep", metavar="CLASSES", type=_classes, help="only these classes: person,car or ids, or none"
+        "--keep", metavar="CLASSES", type=_classes, help="code only these classes: names or ids, as person,car; or none"
     )
-    group.add_argument("--synthesize", metavar="CLASSES", type=_classes, help="all classes but these")
+    group.add_argument("--synthesize", metavar="CLASSES", type=_classes, help="code all classes except these")
     group.add_argument(
-        "--box", metavar="X,Y,W,H", type=_box, action="append", default=[], help="and what lies in boxes, in pixels"
+        "--box", metavar="X,Y,W,H", type=_box, action="append", default=[], help="also code this box, in pixels"
     )
     parser.add_codec_options()
-    parser.add_argument("--batch", type=int, default=8, help="images of one size that go through together (default: 8)")
+    parser.add_argument("--batch", type=int, default=8, help="images of equal size to process at once (default: 8)")
     return parser
 
 
@@ -70,7 +70,7 @@ def _box(text: str) -> tuple[int, ...]:
 
 
 def _set_label_source(codec: "NeuralCodec", options: argparse.Namespace) -> None:
-    """Check that the model gets the label maps it needs, and only then."""
+    """Set the segmenter; refuse a model that lacks its label maps, and label maps for a model that sends none."""
     if not codec.sends_labels:
         if options.segmenter or options.labels:
             raise SemcompError(f"{codec.name} sends no label maps; leave out --segmenter and --labels")
@@ -85,10 +85,10 @@ def _set_label_source(codec: "NeuralCodec", options: argparse.Namespace) -> None
 
 
 def _region(codec: "NeuralCodec", options: argparse.Namespace) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """From images and label maps to label maps and the regions to code, checked as far as they can be now.
+    """A function from images and label maps to label maps and regions to code; options are checked here if possible.
 
     Raises:
-        SemcompError: a model that codes whole images, or an unknown class.
+        SemcompError: the model codes whole images, or a class is unknown.
     """
     chosen = {"keep": options.keep, "synthesize": options.synthesize, "boxes": options.box}
     if chosen == {"keep": None, "synthesize": None, "boxes": []}:
@@ -113,7 +113,7 @@ def _compress(
     region: Callable[[Any, Any], tuple[Any, Any]],
     progress: Progress,
 ) -> Iterator[tuple[Job, bytes]]:
-    """The files of a batch; an image with an error costs itself alone."""
+    """The files of a batch; if that fails, image by image, so that an error affects one image only."""
     try:
         yield from zip(batch, codec.compress_batch(images, *region(images, labels)), strict=True)
     except SemcompError as error:
@@ -128,7 +128,7 @@ def _compress(
 def _image_batches(
     jobs: Sequence[Job], options: argparse.Namespace, progress: Progress
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Jobs that follow each other and agree in size, their images (B, 3, H, W) and label maps or None."""
+    """Batches of consecutive jobs with images of equal size, their images (B, 3, H, W) and label maps or None."""
     import torch
 
     waiting: list[tuple[Job, Any, Any]] = []
@@ -153,7 +153,7 @@ def _image_batches(
 
 
 def _open(path: Path, labels: str | None) -> tuple[Any, Any]:
-    """An image (3, H, W) in [0, 1] and its index mask (H, W), where a directory of masks was named."""
+    """An image (3, H, W) in [0, 1] and its index mask (H, W); None if no directory of masks was named."""
     import warnings
 
     import numpy as np
@@ -162,7 +162,7 @@ def _open(path: Path, labels: str | None) -> tuple[Any, Any]:
     from semcomp_pl.files.images import read_image, read_index_map
 
     with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", UserWarning)  # ours, and Pillow's of metadata
+        warnings.simplefilter("always", UserWarning)  # our own, and Pillow's about metadata
         pixels = np.array(read_image(path))
     for warning in said:
         print(f"note: {warning.message}", file=sys.stderr)

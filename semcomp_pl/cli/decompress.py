@@ -7,10 +7,10 @@ from semcomp_pl.files.outputs import expand, plan
 
 
 def main(args: list[str]) -> int:
-    """Run `semcomp decompress`; 3 where a file could not be decompressed."""
-    parser = FilesParser("decompress", ".smc files to PNG images; directories and patterns too.")
+    """Run `semcomp decompress`; returns 3 if a file could not be decompressed."""
+    parser = FilesParser("decompress", "Decompress .smc files to PNG images.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory or pattern")
-    parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="larger images are refused (default: 2^26)")
+    parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images (default: 2^26)")
     parser.add_codec_options()
     options = parser.parse_args(args)
     jobs = plan(expand(options.files, is_compressed), options.output, ".png", force=options.force)

@@ -1,4 +1,4 @@
-"""`semcomp demo`: the suite's whole job on procedural street scenes, in minutes and without a download."""
+"""`semcomp demo`: train models on procedural street scenes and compare them, in minutes and without a download."""
 
 import argparse
 import shlex
@@ -41,15 +41,15 @@ STAGES = {
         f"{_GAN} --model.segmenter {_SEGMENTER}/checkpoints/best.ckpt",
     ),
 }
-"""Run name -> title and flags; the same commands as anybody would type, at sizes for two cores."""
+"""Run name -> title and flags: ordinary semcomp commands, at sizes for two cores."""
 
 _DATA = ["--data.train_size", "[192,384]", "--data.crop_scale", "[0.67,1.0]"]
 _TARGET = 0.075
-"""Bits per pixel of the table on the console."""
+"""Target rate of the table on the console, in bits per pixel."""
 
 
 def main(args: list[str]) -> int:
-    """Run the demo; what an earlier one finished is reused. Returns the comparison's exit status.
+    """Run the demo, reusing finished runs; returns the comparison's exit status.
 
     Raises:
         SemcompError: the output directory cannot be written.
@@ -58,7 +58,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--output", default="demo", help="directory for runs, pictures and report (default: demo)")
     parser.add_argument("--scenes", type=int, default=160, help="training scenes (default: 160)")
     parser.add_argument("--images", type=int, default=12, help="scenes to compare the codecs on (default: 12)")
-    parser.add_argument("--epochs", type=int, help="epochs of every training, for a quick look")
+    parser.add_argument("--epochs", type=int, help="epochs of every training run, for a quick look")
     options = parser.parse_args(args)
     output = Path(options.output)
     make_output(output)
@@ -67,7 +67,7 @@ def main(args: list[str]) -> int:
     with chdir(output):
         trained = [_train(name, options.scenes, options.epochs, console) for name in STAGES]
         if any(trained):
-            shutil.rmtree("comparison", ignore_errors=True)  # of other models
+            shutil.rmtree("comparison", ignore_errors=True)  # it compared other models
         runs = {title: Path("runs") / name / "metrics.csv" for name, (title, _) in STAGES.items()}
         draw_losses(runs, Path("losses.png"))
         status = _compare(options.scenes, options.images, console)
@@ -79,13 +79,13 @@ def main(args: list[str]) -> int:
 
 
 def _train(name: str, scenes: int, epochs: int | None, console: Console) -> bool:
-    """Fit one model with the command line's own code, unless its run is complete; whether it did."""
+    """Fit one model with the code of `semcomp fit`, unless its run is complete; returns whether it was fitted."""
     title, flags = STAGES[name]
     run = Path("runs") / name
     if (run / "done").exists():
         console.print(f"[bold]{title}[/]: reusing {run}")
         return False
-    shutil.rmtree(run, ignore_errors=True)  # a run that was interrupted
+    shutil.rmtree(run, ignore_errors=True)  # of an interrupted demo
     configs = [f"configs/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{name}")]
     command = ["fit", *(part for config in configs for part in ("--config", config)), *_DATA, *flags.split()]
     if epochs is not None:
@@ -101,7 +101,7 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> bool
 
 
 def _compare(scenes: int, images: int, console: Console) -> int:
-    """The demo's models, the released ones and the reference codecs, under the released judge."""
+    """Compare the demo's models, the released ones and the reference codecs under the released judge."""
     codecs = [_own(name, title) for name, (title, _) in STAGES.items() if name != "pspnet"]
     exports = released()
     for path in exports.values():
@@ -118,7 +118,7 @@ def _compare(scenes: int, images: int, console: Console) -> int:
         "judge": judge and str(judge),
         "segmenter": segmenter and str(segmenter),  # of the released models
         "images": images,
-        "timed_images": 0,  # one process per codec: minutes
+        "timed_images": 0,  # timing starts one process per codec, which takes minutes
         "data": {"source": {"init_args": {"root": "streets", "train": scenes}}, "num_workers": 0},
     }
     Path("comparison.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -128,13 +128,13 @@ def _compare(scenes: int, images: int, console: Console) -> int:
 
 
 def _own(name: str, title: str) -> CodecEntry:
-    """A model of the demo; label maps of the one that sends them come from the demo's own segmenter."""
+    """The entry of one of the demo's models; a model that sends label maps gets the demo's own segmenter."""
     segmenter = {"segmenter": _SEGMENTER} if name == "conditional_gan" else {}
     return CodecEntry(LOAD, {"model": f"runs/{name}", **segmenter}, title)
 
 
 def _tell(console: Console) -> None:
-    """The table of one target rate; the report has them all, with intervals."""
+    """Print the table of one target rate; the report has all of them, with intervals."""
     summary = read_summary(Path("comparison/summary.json"))
     at = next(one for one in summary.at_rates if one.target == _TARGET)
     metrics = [name for name in ("psnr", "ms_ssim_4", "feature_distance", "miou") if name in summary.metrics]

@@ -1,4 +1,4 @@
-"""`semcomp export`: a trained model for others."""
+"""`semcomp export`: write a trained model in a form to share."""
 
 from semcomp_pl.errors import SemcompError
 
@@ -7,7 +7,7 @@ def main(args: list[str]) -> None:
     """Run `semcomp export`.
 
     Raises:
-        SemcompError: bad usage, unreadable checkpoint, or the directory holds something already.
+        SemcompError: bad usage, unreadable checkpoint, or the directory is not empty.
     """
     if len(args) != 2 or args[0].startswith("-"):
         raise SemcompError(f"semcomp export takes two arguments, MODEL and DIR; {len(args)} found")

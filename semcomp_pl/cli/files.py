@@ -1,4 +1,4 @@
-"""What the commands that make one file of another share: options, progress, and errors that stop nothing else."""
+"""Options, progress and error reporting that the commands working file by file share."""
 
 import argparse
 import sys
@@ -18,13 +18,13 @@ SUFFIX = ".smc"
 
 
 class FilesParser(argparse.ArgumentParser):
-    """Says what was wrong in one sentence."""
+    """An argument parser that reports bad usage in one sentence."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(f"semcomp {command}", description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """End with the sentence.
+        """Raise the message as an error.
 
         Raises:
             SemcompError: always.
@@ -32,24 +32,24 @@ class FilesParser(argparse.ArgumentParser):
         raise SemcompError(f"{message}; {self.prog} --help shows the options")
 
     def add_codec_options(self) -> None:
-        """Add --model, --output and what both directions share."""
+        """Add --model, --output and the other options that compress and decompress share."""
         self.add_argument(
-            "--model", required=True, help="checkpoint, export, run, or the name of one in weights/ or runs/"
+            "--model", required=True, help="checkpoint, export or run, or its name in weights/ or runs/"
         )
-        self.add_argument("--output", "-o", help="file, or directory/ (default: beside the input)")
+        self.add_argument("--output", "-o", help="output file or existing directory/ (default: beside the input)")
         self.add_argument("--force", action="store_true", help="overwrite existing files")
-        self.add_argument("--quiet", action="store_true", help="say nothing of files that went well")
+        self.add_argument("--quiet", action="store_true", help="print errors only")
         self.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
         self.add_argument(
             "--tile",
             type=int,
             default=2048,
-            help=f"longest side, in pixels, that is computed at once (up to {MAX_SIDE}, default: 2048)",
+            help=f"process images in tiles of at most this side, in pixels (up to {MAX_SIDE}, default: 2048)",
         )
 
 
 class Progress:
-    """A bar on a terminal, a line for each file, and what went wrong without stopping the rest."""
+    """A progress bar on a terminal, one line per file, and errors that do not stop the other files."""
 
     def __init__(self, total: int, quiet: bool) -> None:
         from rich.console import Console
@@ -64,20 +64,20 @@ class Progress:
         self._task = self.bar.add_task("files", total=total)
 
     def done(self, line: str) -> None:
-        """Say what became of a file."""
+        """Print the line of a finished file."""
         self.bar.advance(self._task)
         if not self._quiet:
             print(line, flush=True)
 
     def fail(self, source: Path, error: SemcompError) -> None:
-        """Say what was wrong with a file."""
+        """Print and count the error of a file."""
         self.failed += 1
         self.bar.advance(self._task)
         text = str(error)
         print(f"error: {text if str(source) in text else f'{source}: {text}'}", file=sys.stderr, flush=True)
 
     def write(self, job: Job, write: Callable[[IO[bytes]], object]) -> bool:
-        """Write a job's file; whether that went well."""
+        """Write a job's file; returns whether that succeeded."""
         try:
             write_file(job.target, write)
         except SemcompError as error:
@@ -90,7 +90,7 @@ def load_codec(options: argparse.Namespace) -> "NeuralCodec":
     """The codec that the options name."""
     from semcomp_pl.files.places import find_model
 
-    path = find_model(options.model)  # before torch is imported, so that a misspelt name is told at once
+    path = find_model(options.model)  # before torch is imported, so that a misspelt name is reported at once
     from semcomp_pl.checkpoints.loading import load
 
     pixels = getattr(options, "max_pixels", MAX_PIXELS)
@@ -98,7 +98,7 @@ def load_codec(options: argparse.Namespace) -> "NeuralCodec":
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds.
+    """The bytes of a file.
 
     Raises:
         FileError: it cannot be read.
@@ -110,5 +110,5 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file in a directory is an input of decompress and inspect."""
+    """Whether decompress and inspect take this file when given its directory."""
     return path.suffix == SUFFIX

@@ -1,4 +1,4 @@
-"""`semcomp fit-entropy`: the integer tables that a trained model's files are coded with, from a training split."""
+"""`semcomp fit-entropy`: fit the integer tables that a trained model's files are coded with, on a training split."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ def main(args: list[str]) -> None:
         SemcompError: bad usage, unreadable model or data.
     """
     parser = Parser(prog="semcomp fit-entropy", description=__doc__)
-    parser.add_argument("model", type=str, help="Run, checkpoint, export or name; written in place.")
-    parser.add_argument("--config", action="config", help="YAML file of the data.")
+    parser.add_argument("model", type=str, help="Run, checkpoint, export or its name; updated in place.")
+    parser.add_argument("--config", action="config", help="YAML file of the data set.")
     parser.add_class_arguments(ImageDataModule, "data")
-    parser.add_argument("--output", "-o", type=str | None, default=None, help="Write a copy instead.")
-    parser.add_argument("--steps", type=int, default=STEPS, help="Steps of the context network.")
-    parser.add_argument("--passes", type=int, default=PASSES, help="How often the training split is read.")
+    parser.add_argument("--output", "-o", type=str | None, default=None, help="Write a copy here instead.")
+    parser.add_argument("--steps", type=int, default=STEPS, help="Training steps of the context network.")
+    parser.add_argument("--passes", type=int, default=PASSES, help="Passes over the augmented training split.")
     config = parser.parse_args([resolve_config(arg) for arg in args])
     data = parser.instantiate(config).data
     data.prepare_data()

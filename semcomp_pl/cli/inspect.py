@@ -1,4 +1,4 @@
-"""`semcomp inspect`: what files are made of."""
+"""`semcomp inspect`: show the parts of files."""
 
 import json
 import sys
@@ -13,12 +13,12 @@ from semcomp_pl.files.outputs import expand
 
 
 def main(args: list[str]) -> int:
-    """Run `semcomp inspect`; 3 where a file is not one of the suite's."""
+    """Run `semcomp inspect`; returns 3 if a file is not a valid .smc file."""
     parser = FilesParser(
-        "inspect", "What .smc files are made of; needs no model, and so vouches for their structure only."
+        "inspect", "Show the parts of .smc files and their sizes. It needs no model, so it checks only their structure."
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory or pattern")
-    parser.add_argument("--json", action="store_true", help="one JSON object per file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file")
     options = parser.parse_args(args)
     failed = False
     for path in expand(options.files, is_compressed):

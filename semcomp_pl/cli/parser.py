@@ -1,4 +1,4 @@
-"""The parser of fit, validate, test and predict: LightningCLI's, but an error is one line that names the key."""
+"""LightningCLI's parser with one-line errors that name the key."""
 
 import itertools
 import re
@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import expand_home
 
-# What jsonargparse says of its own machinery round the reason.
+# Lines of jsonargparse's messages that are about its own machinery and not about the reason.
 _MACHINERY = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
 _OPTION = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)'")
 _CLASS = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
@@ -21,13 +21,13 @@ _FLAG = re.compile(r"(?:accept option '|unrecognized arguments: --)([\w.]+)")
 
 
 class Parser(LightningArgumentParser):
-    """Raises one line instead of printing the whole usage; takes no abbreviations, which hide typing errors."""
+    """Raises errors of one line instead of printing the usage; refuses abbreviations, which hide typing errors."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """As jsonargparse's, with `~` written out in every value, wherever it was given."""
+        """Parse as jsonargparse does, with `~` expanded in all values, of files and flags alike."""
         if args and args[0] is not None:
             args = (_configs_first(args[0]), *args[1:])
         config = super().parse_args(*args, **kwargs)
@@ -37,10 +37,10 @@ class Parser(LightningArgumentParser):
         return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """What was wrong, and the nearest name for a misspelt one.
+        """Raise what was wrong, with the nearest known name for a misspelt one.
 
         Raises:
-            SemcompError: always, but in the parsers that jsonargparse itself makes to try a type.
+            SemcompError: always, except in the parsers that jsonargparse makes itself to try a type.
         """
         if not self.exit_on_error:
             super().error(message, ex)
@@ -49,7 +49,7 @@ class Parser(LightningArgumentParser):
         raise SemcompError(reason + self._nearest(message)) from None
 
     def _nearest(self, message: str) -> str:
-        """The known name that an unknown one in `message` is probably meant to be."""
+        """A suggestion for the unknown name in `message`: the known name most like it."""
         unknown, known = "", []
         if found := _OPTION.search(message):
             of_class: type = locate(found[1])  # type: ignore[assignment]  # jsonargparse has imported it
@@ -64,7 +64,7 @@ class Parser(LightningArgumentParser):
 
 
 def _configs_first(args: Sequence[str]) -> list[str]:
-    """Arguments with the config files before all flags, which override them wherever they stand."""
+    """Arguments with config files moved before all flags, so that flags always override them."""
     command = [*itertools.takewhile(lambda arg: not arg.startswith("-"), args)]
     configs: list[str] = []
     others: list[str] = []
@@ -78,5 +78,5 @@ def _configs_first(args: Sequence[str]) -> list[str]:
 
 
 def _parsers(action: Any) -> list[ArgumentParser]:
-    """The parsers of the commands, where `action` chooses among those."""
+    """The parsers of the subcommands if `action` chooses among subcommands."""
     return list((getattr(action, "_name_parser_map", None) or {}).values())

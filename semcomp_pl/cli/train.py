@@ -1,4 +1,4 @@
-"""fit, validate, test and predict: LightningCLI, each run in a directory of its own."""
+"""`semcomp fit`, `validate`, `test` and `predict`: LightningCLI with one directory per run."""
 
 import json
 import logging
@@ -29,44 +29,51 @@ from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, 
 from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
 
-LINKED = ("num_classes", "class_names")  # the data module sets them
+LINKED = ("num_classes", "class_names")  # set by the data module
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
 
 class SemcompCLI(LightningCLI):
-    """One model by its `class_path`, the one data module, and the layout of a run's directory.
+    """Command line for a model chosen by `class_path`, the data module, and a directory per run.
 
-    `runs/NAME/` holds `config.yaml`, `metrics.csv`, `checkpoints/{best,last}.ckpt`, and `validate/`, `test/`,
-    `predict/` for what those wrote.
+    `runs/NAME/` holds `config.yaml`, `metrics.csv`, `checkpoints/{best,last}.ckpt`, and what the other commands write
+    in `validate/`, `test/` and `predict/`.
     """
 
     run: Path
     checkpoint: Path | None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """What belongs to a run and to neither trainer, model nor data."""
-        parser.add_argument("--name", type=str | None, default=None, help="Name of the run; the model's by default.")
+        """Add the options of a run that belong to neither trainer, model nor data."""
+        parser.add_argument(
+            "--name", type=str | None, default=None, help="Name of the run; by default the model's name in snake_case."
+        )
         parser.add_argument("--runs", type=str, default="runs", help="Directory of all runs.")
         parser.add_argument(
-            "--monitor", type=str | None, default="val/psnr", help="What the best checkpoint has most of."
+            "--monitor",
+            type=str | None,
+            default="val/psnr",
+            help="Metric whose highest value selects best.ckpt; null keeps the latest validated weights.",
         )
-        parser.add_argument("--ema_decay", type=float, default=0.999, help="Decay a step of the averaged weights.")
+        parser.add_argument(
+            "--ema_decay", type=float, default=0.999, help="Decay per step of the moving average of the weights."
+        )
         parser.add_argument(
             "--entropy_steps",
             type=int,
             default=STEPS,
-            help="Steps that fit the entropy model of the best checkpoint when training is done; 0 leaves it to "
-            "fit-entropy.",
+            help="Steps for fitting the entropy model of the best checkpoint after training; 0 leaves that to "
+            "semcomp fit-entropy.",
         )
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.classes", "model.init_args.class_names", compute_fn=list, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Lightning's own warns whenever `args` is given."""
+        """Parse without Lightning's warning about given `args`."""
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
-        """Lightning's own lets the checkpoint's arguments override flags such as `--model.judge`."""
+        """Do nothing: Lightning would let a checkpoint's arguments override flags such as `--model.judge`."""
 
     def before_instantiate_classes(self) -> None:
         """Settle the run's directory and the checkpoint before anything is built."""
@@ -88,14 +95,14 @@ class SemcompCLI(LightningCLI):
                 logger.init_args.id = logger.init_args.id or self._wandb_id()
 
     def _wandb_id(self) -> str:
-        """Of the run in W&B, kept in its directory, so that a resumed training goes on in the same one."""
+        """Id of the run in W&B, kept in the run's directory so that resumed training continues the same W&B run."""
         file = self.run / "wandb_id"
         if not file.is_file():
             write_text(file, uuid.uuid4().hex[:8])
         return file.read_text().strip()
 
     def _find_run(self, config: Any) -> None:
-        """Set `checkpoint`, and `run`: a new one, the checkpoint's, or for an export one of its name."""
+        """Set `checkpoint`, and `run`: a new run, the checkpoint's run, or for an export a run of the same name."""
         root, name = Path(config.runs), config.name or snake_case(config.model.class_path)
         self.checkpoint = None if config.ckpt_path is None else find_checkpoint(config.ckpt_path, root / name)
         if self.checkpoint is None:
@@ -123,7 +130,7 @@ class SemcompCLI(LightningCLI):
         if self.subcommand != "fit":
             kwargs["enable_checkpointing"] = False
         steps = config.trainer.max_steps
-        if steps > 0:  # Lightning counts the steps of every optimiser
+        if steps > 0:  # Lightning counts the steps of all optimisers together
             self.model.max_batches = steps
             kwargs |= {"max_steps": -1} | ({} if config.trainer.max_epochs else {"max_epochs": -1})
         given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
@@ -154,11 +161,11 @@ class SemcompCLI(LightningCLI):
             found = f"{last} is the last one" if last.is_file() else "none was saved"
             print(f"{self.run}: no checkpoint was validated, so there is no best.ckpt; {found}", file=sys.stderr)
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
-            passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps see few symbols
+            passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps need few symbols; 150 was chosen by hand
             fit_file(best, self.datamodule, config.entropy_steps, passes)
 
     def after_test(self) -> None:
-        """Write beside the figures what they were measured with."""
+        """Write `provenance.json`, which says what the metrics were measured with, beside them."""
         if isinstance(self.model, CodecModule) and self.trainer.is_global_zero:
             directory = self.run / str(self.subcommand)
             make_output(directory, "--runs")
@@ -175,7 +182,7 @@ class SemcompCLI(LightningCLI):
         budget = Budget(config.trainer.max_steps if config.trainer.max_steps > 0 else None)
         places: dict[str, Any] = {"dirpath": self.run / "checkpoints", "enable_version_counter": False}
         best = ModelCheckpoint(filename="best", monitor=config.monitor, mode="max", **places)
-        # Lightning's own `save_last` saves only where the best one changes too
+        # Lightning's `save_last` saves only when the best checkpoint changes too
         last = ModelCheckpoint(filename="last", **places)
         return [
             *callbacks,
@@ -188,7 +195,7 @@ class SemcompCLI(LightningCLI):
 
 
 def _fill(model: ScheduledModule, checkpoint: Path) -> None:
-    """Load an export; of a checkpoint, which Lightning loads later, say in short what does not fit."""
+    """Load the weights; Lightning loads a checkpoint again later, but its errors about weights that differ are long."""
     saved, own = read_saved(checkpoint), type(model).__name__
     if saved.model != own:
         raise SemcompError(f"{checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
@@ -207,10 +214,10 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def export_arguments(directory: Path) -> list[str]:
-    """Flags that name the model of an export and its weights.
+    """Command line flags for an export's model and weights.
 
     Raises:
-        SemcompError: damaged, or a class that is not the suite's.
+        SemcompError: the export is damaged, or its class is not one of the suite's.
     """
     saved = read_saved(directory)
     model = check_known(saved.model, directory)
@@ -223,7 +230,7 @@ def main(args: list[str]) -> None:
     """Run one of LightningCLI's commands.
 
     Raises:
-        SemcompError: data, configuration or checkpoint are not as they must be.
+        SemcompError: unusable data, configuration or checkpoint.
     """
     torch.set_float32_matmul_precision("high")
     _silence()
@@ -249,20 +256,20 @@ def main(args: list[str]) -> None:
     except SystemExit as end:
         if end.code != 1:
             raise
-        raise KeyboardInterrupt from None  # Lightning's own end after Ctrl-C is 1
+        raise KeyboardInterrupt from None  # Lightning exits with 1 after Ctrl-C
     finally:
         release_run()
         if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
-            wandb.finish()  # what was logged is on disk when `fit` returns
+            wandb.finish()  # everything logged must be on disk when `fit` returns
 
 
 def _silence() -> None:
-    """Leave out what others say and no user can act on."""
+    """Suppress warnings of libraries that users can do nothing about."""
     for message in (
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning of torch
-        r"Be aware that when using `ckpt_path`, callbacks",  # averaging and checkpointing are for fitting
-        r"Checkpoint directory .* exists and is not empty",  # a resumed run's
-        r"The '\w+_dataloader' does not have many workers",  # validation reads the cache
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # raised by Lightning's use of torch
+        r"Be aware that when using `ckpt_path`, callbacks",  # weight averaging and checkpointing concern fitting only
+        r"Checkpoint directory .* exists and is not empty",  # when a run is resumed
+        r"The '\w+_dataloader' does not have many workers",  # validation reads from the cache
     ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)

@@ -1,4 +1,4 @@
-"""The models: one file, one model, one equation."""
+"""The models as LightningModules: one model and its equation per file."""
 
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN

@@ -1,4 +1,4 @@
-"""The alternation between a codec and a discriminator, and nothing else: it names no loss."""
+"""Alternating training of a codec and a discriminator, whatever their losses."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, cast
@@ -22,19 +22,19 @@ class AdversarialCodec(CodecModule, ABC):
         x --E--> latent --Q--> symbols --> centres --G--> x̂
         (x, condition), (x̂, condition) --D--> scores
 
-    Each batch steps the codec on the sum of `generator_terms`, then the discriminator on `discriminator_loss`.
-    These two hooks make a model of it, and `condition`, which says what the discriminator sees beside the image.
+    Each batch steps the codec on the sum of `generator_terms`, then the discriminator on the sum of
+    `discriminator_loss`. A model implements these two hooks and sets `condition`.
 
     Args:
         discriminator_filters: Width of the discriminator's first layer (64 in the paper).
-        discriminator_scales: Number of its scales (3 in the paper).
-        discriminator_norm: `instance` (paper) or `channel`.
+        discriminator_scales: Number of the discriminator's scales (3 in the paper).
+        discriminator_norm: Normalisation in the discriminator: `instance` (paper) or `channel`.
         discriminator_learning_rate: Learning rate of the discriminator (Adam).
-        kwargs: As for `CodecModule`.
+        kwargs: See `CodecModule`.
     """
 
     condition: ClassVar[Condition] = "none"
-    """What the discriminator sees beside the image."""
+    """What the discriminator sees besides the image."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class AdversarialCodec(CodecModule, ABC):
 
     @abstractmethod
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """Weighted terms of the codec's loss by name; their sum is minimised."""
+        """Weighted terms of the codec's loss, by name; their sum is minimised."""
 
     @abstractmethod
     def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """Terms of the discriminator's loss by name; `out` carries no gradient; their sum is minimised."""
+        """Terms of the discriminator's loss, by name; their sum is minimised. `out` carries no gradient."""
 
     def discriminate(self, image: Tensor, batch: Batch) -> Features:
         """The discriminator's activations for images (B, 3, H, W) under the batch's condition."""

@@ -1,4 +1,4 @@
-"""What every trained codec shares: its numbers, its data's statistics, and how it is measured."""
+"""What all trained codecs share: hyper-parameters, set-up, and how they are measured."""
 
 from typing import ClassVar
 
@@ -41,24 +41,26 @@ class CodecModule(ScheduledModule):
         betas: Betas of all Adam optimisers.
         schedule: How all learning rates fall over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
-        num_classes: Classes K of the label maps; the data module sets it.
+        num_classes: Number of classes K of the label maps; the data module sets it.
         class_names: Names of the classes; the data module sets them.
-        init_from: Model of the suite (name, run, export or checkpoint) whose encoder and generator to start from; read
-            when fitting only.
-        judge: Segmenter that judges reconstructions, which adds mIoU to validation and test.
-        realism_judge: Checkpoint of an adversarial model, which adds feature matching under its discriminator.
-        metrics: Further metrics of validation and test, by name; one whose weights are not there is left out.
+        init_from: Model of the suite (name, run, export or checkpoint) whose encoder and generator to start from; used
+            for fitting only.
+        judge: Segmenter (name, run, export or checkpoint) that judges reconstructions; adds mIoU to validation and
+            test.
+        realism_judge: Checkpoint of an adversarial model; adds feature matching under its discriminator to validation
+            and test.
+        metrics: Names of further metrics for validation and test; a metric whose weights are missing is left out.
         entropy_model: How files code the symbols once `fit-entropy` or the end of `fit` has fitted it: `context`
             (each symbol from its decoded neighbours) or `static` (one table per channel).
 
     Raises:
-        SemcompError: numbers from which no network can be built.
+        SemcompError: no network can be built from these numbers.
     """
 
     part = "codec"
     net_type: ClassVar[type[CodecNet]] = CodecNet
     fixed: ClassVar[tuple[str, ...]] = ()
-    """Arguments that a subclass gives here and does not take itself."""
+    """Arguments that a subclass fixes and does not take itself."""
 
     def __init__(
         self,
@@ -94,11 +96,11 @@ class CodecModule(ScheduledModule):
         self._snapshot: NeuralCodec | None = None
 
     def side_label(self, batch: Batch) -> Tensor | None:
-        """The label map (B, H, W) that encoder and generator see; None where they see none."""
+        """The label map (B, H, W) that encoder and generator see; None if they see none."""
         return None
 
     def rival(self) -> bytes | None:
-        """Fingerprint of the segmenter that this model is trained against; None for most."""
+        """Fingerprint of the segmenter that this model is trained against; None if there is no such segmenter."""
         return None
 
     def rivals(self) -> list[bytes]:
@@ -116,19 +118,19 @@ class CodecModule(ScheduledModule):
         return output
 
     def train(self, mode: bool = True) -> "CodecModule":
-        """Forget the snapshot that files are coded with."""
+        """Set the mode, and discard the snapshot that files are coded with."""
         self._snapshot = None
         return super().train(mode)
 
     def neural_codec(self) -> NeuralCodec:
-        """The codec of the weights and tables as they are now, kept until the model is trained or loaded again."""
+        """A codec with the current weights and tables, kept until the model changes mode."""
         if self._snapshot is None:
             saved = saved_of(type(self).__name__, self.hparams, self.state_dict())
             self._snapshot = codec_of(saved, saved.model).to(self.device)
         return self._snapshot
 
     def setup(self, stage: str) -> None:
-        """Take the training split's statistics or another model's weights, and call in the judge."""
+        """Copy the training split's statistics or another model's weights, and load the judges."""
         if stage == "fit":
             if self.init_from is not None:
                 start_from(self.codec, type(self).__name__, self.rival(), self.init_from)
@@ -153,7 +155,7 @@ class CodecModule(ScheduledModule):
         """Check the judge against `rivals`.
 
         Raises:
-            SemcompError: it is one of them.
+            SemcompError: the judge is one of them.
         """
         if self.judged_by is not None and self.judged_by in self.rivals():
             raise SemcompError(
@@ -161,22 +163,22 @@ class CodecModule(ScheduledModule):
                 "give another one with --model.judge, or --model.judge=null"
             )
 
-    # Only now are a checkpoint's fingerprints in place: Lightning restores weights after `setup`.
+    # a checkpoint's fingerprints are in place only now: Lightning restores weights after `setup`
     on_validation_start = on_test_start = refuse_rival
 
     def codec_optimizer(self) -> Optimizer:
-        """Adam on encoder and generator."""
+        """Adam for encoder and generator."""
         parameters = [*self.codec.encoder.parameters(), *self.codec.generator.parameters()]
         return Adam(parameters, self.learning_rate, self.betas)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the metrics; rates are bounds, because entropy models come after training."""
+        """Add a batch to the metrics; rates are bounds, because entropy models are fitted after training."""
         image = batch["image"]
         bound = {"bpp_bound": self.codec.bpp_bound(image.shape[-2], image.shape[-1])}
         self.suite.update(self.evaluate(batch).reconstruction, image, bpp=bound, label=batch.get("label"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the metrics: images decoded from the bytes of files, and the sizes of these."""
+        """Add a batch to the metrics: images decoded from the bytes of files, and the sizes of the files."""
         image, sent, codec = batch["image"], self.label_for_file(batch), self.neural_codec()
         reconstruction, rates = codec.measure(image, sent)
         bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
@@ -185,7 +187,7 @@ class CodecModule(ScheduledModule):
         self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"), symbols=symbols)
 
     def label_for_file(self, batch: Batch) -> Tensor | None:
-        """The label map to compress a batch with; None where none is sent, or the codec makes its own."""
+        """The label map to compress a batch with; None if none is sent or the codec makes its own."""
         return None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -193,16 +195,16 @@ class CodecModule(ScheduledModule):
         return self.evaluate(batch).reconstruction
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/...` over every image of the split."""
+        """Log `val/...` over all images of the split."""
         self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log `test/...` over every image of the split."""
+        """Log `test/...` over all images of the split."""
         self._log_metrics("test")
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> CodecOutput:
-        """The model's output in float32, whatever the precision of training: bf16 moves half of all pixels."""
+        """The model's output in float32, whatever the training precision: bf16 changes half of all 8-bit values."""
         with torch.autocast(self.device.type, enabled=False):
             output: CodecOutput = self(batch)
         return output

@@ -13,15 +13,15 @@ class PlainGAN(AdversarialCodec):
         x --E--> latent --Q--> symbols --> centres --G--> x̂
         x, x̂ --D--> scores
 
-    d is the mean squared error on images scaled to [-1, 1], FM the feature matching distance under D; r keeps
-    the latent within reach of the centres.
+    d is the mean squared error of images scaled to [-1, 1], FM the feature matching distance under D; r keeps the
+    latent within reach of the quantisation centres.
 
     Source: Agustsson et al., ICCV 2019, https://arxiv.org/abs/1804.02958, equation 6.
 
     Args:
-        distortion_weight: λ.
-        feature_matching_weight: w; 0 is the loss without feature matching.
-        kwargs: As for `AdversarialCodec`.
+        distortion_weight: Weight λ of the distortion.
+        feature_matching_weight: Weight w of feature matching; 0 for none.
+        kwargs: See `AdversarialCodec`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class PlainGAN(AdversarialCodec):
         self.distortion_weight, self.feature_matching_weight = distortion_weight, feature_matching_weight
 
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """Adversarial term, distortion, range and feature matching, weighted."""
+        """Weighted adversarial term, distortion, range penalty and feature matching."""
         image, reconstruction = batch["image"], out.reconstruction
         fake = self.discriminate(reconstruction, batch)
         terms = {
@@ -45,11 +45,11 @@ class PlainGAN(AdversarialCodec):
         return terms
 
     def distortion(self, batch: Batch, out: CodecOutput) -> Tensor:
-        """d(x, x̂)."""
+        """The distortion d(x, x̂)."""
         return losses.mse_distortion(out.reconstruction, batch["image"])
 
     def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """The halves on originals and on reconstructions, each halved."""
+        """The terms of originals and of reconstructions, each multiplied by ½."""
         real, fake = losses.least_squares_discriminator(
             self.discriminate(batch["image"], batch), self.discriminate(out.reconstruction, batch)
         )

@@ -13,31 +13,31 @@ from semcomp_pl.types import Batch, CodecOutput
 
 
 class LayeredCodec(LabelledGAN):
-    """x̂ = up(c) + f(s, up(c)), c = Q(E(x, s)): Akbari et al.'s deep semantic segmentation-based layered compression.
+    """x̂ = up(c) + f(s, up(c)) with c = Q(E(x, s)): deep semantic segmentation-based layered image compression (DSSLIC).
 
         (x, s) --E--> c --8 bits--> thumbnail --bilinear--> up(c) --+-------------(+)--> x̂
         s -----------------------------------------------------------+--f--> detail -^
         (x, s), (x̂, s) --D--> scores
 
     min E, f: E[(D(x̂, s) - 1)²] + w FM(x, x̂) + λ |x - x̂| + v (1 - SSIM(x, x̂));  min D as for PlainGAN. The absolute
-    error is the mean on images scaled to [-1, 1]. s is transmitted at the image's size, c as a picture, without loss
-    or at a PSNR, and where wanted x - x̂ as a third layer.
+    error is averaged over images scaled to [-1, 1]. s is transmitted at the image's size; c as a picture, lossless or
+    at a given PSNR; and x - x̂ as an optional third layer.
 
     Source: Akbari et al., ICASSP 2019, https://arxiv.org/abs/1806.03348.
 
     Args:
-        distortion_weight: λ.
-        structure_weight: v.
-        thumbnail_psnr: Files hold the shortest picture that keeps this PSNR of c, in dB; c without loss if not given.
-        residual_quality: Files hold x - x̂ too, as WebP of this quality, 0 to 100; nothing of it if not given.
-        downsamplings: The thumbnail's size: 3, 4 or 5 for 1/8, 1/16 or 1/32 of each side.
-        quantizer_gradient: How gradients pass the rounding to 8 bits.
+        distortion_weight: Weight λ of the absolute error.
+        structure_weight: Weight v of 1 - SSIM.
+        thumbnail_psnr: PSNR of c in dB: files hold the shortest picture that reaches it. If not given, c is lossless.
+        residual_quality: WebP quality, 0 to 100, of the residual x - x̂ in files. If not given, files hold no residual.
+        downsamplings: Size of the thumbnail: 3, 4 or 5 for 1/8, 1/16 or 1/32 of each side.
+        quantizer_gradient: How gradients pass the rounding to 8 bits: `soft` or `straight_through`.
         discriminator_scales: Number of the discriminator's scales.
-        trunk: The paper's networks are the only ones.
-        kwargs: As for `LabelledGAN`. The thumbnail is an RGB picture of 8 bits.
+        trunk: Only the paper's networks exist.
+        kwargs: See `LabelledGAN`. The latent is always an 8-bit RGB picture.
 
     Raises:
-        SemcompError: a number out of range.
+        SemcompError: a number is out of range.
     """
 
     net_type = LayeredNet
@@ -52,7 +52,7 @@ class LayeredCodec(LabelledGAN):
         downsamplings: int = 4,
         quantizer_gradient: Gradient = "straight_through",
         discriminator_scales: int = 2,
-        trunk: Literal["paper"] = "paper",  # configs/size/paper.yaml says it too
+        trunk: Literal["paper"] = "paper",  # configs/size/paper.yaml sets it
         **kwargs: object,
     ) -> None:
         if trunk != "paper":
@@ -71,10 +71,10 @@ class LayeredCodec(LabelledGAN):
         self.structure_weight = structure_weight
 
     def distortion(self, batch: Batch, out: CodecOutput) -> Tensor:
-        """Mean absolute error."""
+        """Mean absolute error of images scaled to [-1, 1]."""
         return losses.absolute_distortion(out.reconstruction, batch["image"])
 
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """PlainGAN's and the structural one, weighted; the range's is zero, because c cannot leave it."""
+        """PlainGAN's weighted terms and the structural one; the range penalty is 0, as c cannot leave its range."""
         structure = losses.structural_dissimilarity(out.reconstruction, batch["image"])
         return {**super().generator_terms(batch, out), "structure": self.structure_weight * structure}

@@ -1,4 +1,4 @@
-"""Learning rate and clipping, the same under automatic and manual optimisation."""
+"""Learning rate and gradient clipping, the same under automatic and manual optimisation."""
 
 import math
 import sys
@@ -18,24 +18,24 @@ Schedule = Literal["cosine", "poly", "constant"]
 
 
 class ScheduledModule(LightningModule):
-    """Sets every optimiser's learning rate from the fraction of training done, clips gradients, and stops at NaN.
+    """Sets all learning rates from the fraction of training done, clips gradients, and stops at NaN or infinity.
 
-    The rate is a function of (epoch, batch) alone: there is no scheduler to step, to save or to restore.
-    Subclasses set `schedule` and `gradient_clip`, and hold the plain network that they train as `part`.
+    Learning rates depend only on (epoch, batch): there is no scheduler to step, save or restore. Subclasses set
+    `schedule` and `gradient_clip`; `part` names their attribute that holds the plain network they train.
     """
 
     part: ClassVar[str]
     max_batches: int | None = None
-    """Batches after which training ends, where they do before `max_epochs`."""
+    """Number of batches after which training ends, unless `max_epochs` ends it earlier; None for no such limit."""
 
     schedule: Schedule
     gradient_clip: float
 
     def on_fit_start(self) -> None:
-        """Refuse a schedule without an end, and say where it may not be reached.
+        """Refuse a schedule without an end, and warn if training may stop before its end.
 
         Raises:
-            SemcompError: a falling rate without a number of epochs or batches.
+            SemcompError: the learning rate is to fall, but neither epochs nor batches are limited.
         """
         if self.schedule == "constant":
             return
@@ -60,9 +60,9 @@ class ScheduledModule(LightningModule):
                 group["lr"] = group["initial_lr"] * factor
 
     def _batches(self) -> float:
-        """Batches of the whole training, infinite where nothing ends it."""
+        """Number of batches in the whole training; infinite if it has no limit."""
         epochs, batches = self.trainer.max_epochs or -1, max(1.0, float(self.trainer.num_training_batches))
-        if self.max_batches is None and self.trainer.max_steps > 0:  # which counts the steps of every optimiser
+        if self.max_batches is None and self.trainer.max_steps > 0:  # which counts the steps of all optimisers
             self.max_batches = -(-self.trainer.max_steps // len(self.trainer.optimizers))
         ends = [
             epochs * batches if epochs > 0 else math.inf,
@@ -71,16 +71,16 @@ class ScheduledModule(LightningModule):
         return min(ends)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the class beside the numbers, so that a checkpoint says what it is."""
+        """Save the name of the class with the hyper-parameters, so that a checkpoint says which model it is."""
         checkpoint["model"] = type(self).__name__
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take checkpoints of before the plain network had a name of its own."""
-        for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # averaged, and as they were trained
+        """Accept old checkpoints, in which the plain network had no name of its own."""
+        for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # averaged and latest weights
             checkpoint[weights] = with_part(checkpoint[weights], self, self.part)
 
     def log_losses(self, terms: Mapping[str, Tensor]) -> None:
-        """Log scalars as `train/...`; called before they are stepped on.
+        """Log scalars as `train/...`; call it before the optimiser step.
 
         Raises:
             SemcompError: one of them is not finite.
@@ -90,10 +90,10 @@ class ScheduledModule(LightningModule):
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradient norm of this optimiser's parameters: here gradients are unscaled in any precision.
+        """Clip the gradient norm of this optimiser's parameters; in this hook gradients are unscaled in any precision.
 
         Raises:
-            SemcompError: the norm is not finite; the weights are still what they were.
+            SemcompError: the norm is not finite; the weights are unchanged.
         """
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or math.inf)
@@ -101,7 +101,7 @@ class ScheduledModule(LightningModule):
             self._stop(f"gradient norm = {norm.item():.4g}")
 
     def _stop(self, found: str) -> None:
-        """End a training that has left the numbers."""
+        """Raise the error that stops training at values that are not finite."""
         saved = [getattr(callback, "best_model_path", "") for callback in reversed(self.trainer.checkpoint_callbacks)]
         last = next(filter(None, saved), "none yet")
         raise SemcompError(
@@ -111,9 +111,9 @@ class ScheduledModule(LightningModule):
 
 
 def schedule_factor(schedule: Schedule, done: float) -> float:
-    """Factor of the learning rate when the fraction `done` in [0, 1] of training is behind.
+    """Factor of the learning rate after the fraction `done` in [0, 1] of training.
 
-    `cosine` warms up over the first hundredth and falls to 0; `poly` is (1 - done)^0.9, as segmenters use it.
+    `cosine` warms up over the first hundredth and falls to 0; `poly` is (1 - done)^0.9, as is usual for segmenters.
     """
     if schedule == "constant":
         return 1.0

@@ -1,4 +1,4 @@
-"""The baseline: distortion alone."""
+"""RateDistortion: the baseline, trained on distortion alone."""
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -13,8 +13,8 @@ class RateDistortion(CodecModule):
 
         x --E--> latent --Q--> symbols --> centres --G--> x̂
 
-    d is the mean squared error on images scaled to [-1, 1]; r keeps the latent within reach of the centres. The
-    warm start of every GAN of the suite.
+    d is the mean squared error of images scaled to [-1, 1]; r keeps the latent within reach of the quantisation
+    centres. The suite's GANs start from its weights.
     """
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -26,5 +26,5 @@ class RateDistortion(CodecModule):
         return distortion + stray
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam on encoder and generator."""
+        """Adam for encoder and generator."""
         return self.codec_optimizer()

@@ -1,4 +1,4 @@
-"""A segmenter: label maps from images, to condition codecs on and to judge them by."""
+"""Segmentation: trains segmenters, whose label maps condition codecs or judge them."""
 
 import copy
 from typing import Literal
@@ -25,24 +25,24 @@ class Segmentation(ScheduledModule):
                            +------auxiliary head-> A(x), in training only
 
     Args:
-        architecture: Any architecture of segmentation_models_pytorch; by default PSPNet,
+        architecture: Name of an architecture of segmentation_models_pytorch (smp); the default is PSPNet,
             https://arxiv.org/abs/1612.01105.
-        encoder: Name of one of its encoders.
-        encoder_depth: Stages of the encoder; smp's PSPNet uses three unless told.
-        output_stride: Pixels of the image per step of the encoder's last features, where the encoder can be told.
-        auxiliary_weight: a, the weight of the cross-entropy from the encoder's last stage but one; 0 for none.
+        encoder: Name of one of smp's encoders.
+        encoder_depth: Number of the encoder's stages; smp's default if not given, which is 3 for PSPNet.
+        output_stride: Stride of the encoder's last features in pixels, for encoders that allow choosing it.
+        auxiliary_weight: Weight a of the cross-entropy from the encoder's last stage but one; 0 for none.
         class_weights: Weights of the classes in the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share in
-            the training split), of Paszke et al., https://arxiv.org/abs/1606.02147.
-        encoder_weights: `imagenet`, a local state dict, or none; read when fitting only.
+            the training split), from Paszke et al., https://arxiv.org/abs/1606.02147.
+        encoder_weights: `imagenet` or a file with a state dict, used for fitting only; random weights if not given.
         learning_rate: Learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         schedule: How the learning rate falls over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
-        num_classes: Classes K; the data module sets it.
+        num_classes: Number of classes K; the data module sets it.
         class_names: Names of the classes; the data module sets them.
 
     Raises:
-        SemcompError: unknown architecture or encoder, weights that are not there, data without labels.
+        SemcompError: unknown architecture or encoder, missing weights, or data without labels.
     """
 
     part = "segmenter"
@@ -85,7 +85,7 @@ class Segmentation(ScheduledModule):
         return logits
 
     def setup(self, stage: str) -> None:
-        """Remember the size that the segmenter is trained at, weigh the classes, and fill the encoder."""
+        """Store the training size in the segmenter, compute the class weights, and load the encoder's weights."""
         if stage == "fit":
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             if data.batch_size == 1:
@@ -98,21 +98,21 @@ class Segmentation(ScheduledModule):
                 fill_encoder(self.segmenter.net, self.encoder, self.encoder_weights)
 
     def _check_single_images(self, size: tuple[int, int]) -> None:
-        """Refuse batches of one image where the network normalises pooled features over the batch.
+        """Refuse batches of one image if the network normalises pooled features over the batch.
 
         Raises:
-            SemcompError: it does.
+            SemcompError: the network cannot be trained with such batches.
         """
         try:
             copy.deepcopy(self.segmenter).train()(torch.zeros(1, 3, *size, device=self.device))
-        except ValueError:  # of BatchNorm: a single value has no variance
+        except ValueError:  # from BatchNorm: a single value has no variance
             raise SemcompError(
                 f"batch_size=1 found, expected 2 or more: {self.segmenter.architecture} normalises features of the "
                 "whole image over the batch; set --data.batch_size"
             ) from None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step on the cross-entropies."""
+        """The loss of a batch: the sum of the weighted cross-entropies."""
         image, label = batch["image"], batch["label"]
         features = self.segmenter.features(image)
         logits = self.segmenter.of_features(features, image)
@@ -124,7 +124,7 @@ class Segmentation(ScheduledModule):
         return torch.stack([*terms.values()]).sum()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW on everything."""
+        """AdamW for all parameters."""
         return AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

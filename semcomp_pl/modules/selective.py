@@ -1,4 +1,4 @@
-"""SelectiveGAN: Agustsson et al.'s selective compression (SC). What matters is coded, the rest is made up."""
+"""SelectiveGAN: Agustsson et al.'s selective compression (SC), which codes chosen regions and synthesizes the rest."""
 
 from typing import Literal
 
@@ -16,24 +16,24 @@ KEPT_SHARE = 0.25
 
 
 class SelectiveGAN(ConditionalGAN):
-    """ConditionalGAN whose symbols are sent in a chosen region m only: G(m Q(E(x)), F(s)).
+    """ConditionalGAN that sends symbols only in a chosen region m: G(m Q(E(x)), F(s)).
 
         x --E--> latent --Q--> symbols --> centres --m--+--G--> x̂
         s --F------------------------------------------+
         (x, s, boundaries), (x̂, s, boundaries) --D--> scores
 
-    The distortion is of the cells in m alone, feature matching is of the whole image. Training draws m: the cells of
-    a quarter of the instances (RI), or a box (RB). A file carries m, s and the symbols in m; outside m, G makes up
-    what the label map says. Without m everything is coded.
+    The distortion covers only the cells in m, feature matching the whole image. Training draws m at random: the cells
+    of a quarter of the instances (RI), or a box (RB). A file carries m, s and the symbols in m; outside m, G
+    synthesizes the image from the label map. Without m everything is coded.
 
-    Where data have no instance maps, all pixels of a class are one instance.
+    If the data have no instance maps, all pixels of a class are one instance.
 
     Source: Agustsson et al., ICCV 2019, https://arxiv.org/abs/1804.02958, section 5.2 and appendix.
 
     Args:
-        regions: What training keeps: `instances` (RI), `boxes` (RB), or `both`, one or the other for each image.
-        kwargs: As for `ConditionalGAN`. The paper quantises at an eighth of the image (`downsamplings` 3) and sends
-            the `full` label map.
+        regions: Regions kept in training: `instances` (RI), `boxes` (RB), or `both`, chosen at random for each image.
+        kwargs: See `ConditionalGAN`. The paper's latent has an eighth of the image's size (`downsamplings` 3), and its
+            label map is `full`.
     """
 
     net_type = SelectiveNet
@@ -44,11 +44,11 @@ class SelectiveGAN(ConditionalGAN):
         self.regions = regions
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """A step with regions drawn anew."""
+        """As `AdversarialCodec.training_step`, with newly drawn regions."""
         super().training_step({**batch, "keep": self.draw(batch)}, batch_idx)
 
     def distortion(self, batch: Batch, out: CodecOutput) -> Tensor:
-        """Mean squared error over all pixels, 0 outside the cells that are kept."""
+        """Mean squared error over all pixels, counted as 0 outside the kept cells."""
         if "keep" not in batch:
             return super().distortion(batch, out)
         step = self.codec.grid.step
@@ -58,7 +58,7 @@ class SelectiveGAN(ConditionalGAN):
         return losses.mse_distortion(out.reconstruction * kept, batch["image"] * kept)
 
     def draw(self, batch: Batch) -> Tensor:
-        """Regions (B, H, W) to keep, as training draws them."""
+        """Random regions (B, H, W), bool, to keep in training."""
         label = labels_of(batch, type(self).__name__)
         boxes = {"instances": 0.0, "boxes": 1.0, "both": 0.5}[self.regions]
         instances = batch.get("instance", torch.zeros_like(label))
@@ -70,7 +70,7 @@ class SelectiveGAN(ConditionalGAN):
 
 
 def random_instances(ids: Tensor, share: float = KEPT_SHARE) -> Tensor:
-    """The pixels (H, W) of a share of the ids in (H, W), of at least one."""
+    """The pixels (H, W), bool, of a random share of the ids in (H, W), at least of one id."""
     found = torch.unique(ids)
     count = max(1, round(share * len(found)))
     return torch.isin(ids, found[torch.randperm(len(found))[:count].to(ids.device)])

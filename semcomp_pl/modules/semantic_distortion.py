@@ -1,4 +1,4 @@
-"""SemanticDistortionGAN: the distance also asks a frozen segmenter to see the same scene."""
+"""SemanticDistortionGAN: the loss also compares what a frozen segmenter sees in original and reconstruction."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ from semcomp_pl.types import Batch, CodecOutput
 
 
 class SemanticDistortionGAN(PlainGAN):
-    """PlainGAN + v t(x, x̂), t by a frozen segmenter S.
+    """PlainGAN + v t(x, x̂), with a distance t under a frozen segmenter S.
 
         x --E--> latent --Q--> symbols --> centres --G--> x̂
         x, x̂ --D--> scores
@@ -24,13 +24,13 @@ class SemanticDistortionGAN(PlainGAN):
     t is the divergence KL(S(x) || S(x̂)), which needs no labels; or the cross-entropy of S(x̂) against the label map;
     or the mean squared difference of the features of S.
 
-    S is needed for fitting only, and its fingerprint stays with the model: it may not judge it.
+    S is needed for fitting only. Its fingerprint is saved with the model, because S may not judge it.
 
     Args:
-        segmenter: S: name, run, export or checkpoint of a segmenter.
-        semantic_weight: v.
-        distance: t.
-        kwargs: As for `PlainGAN`.
+        segmenter: Segmenter S (name, run, export or checkpoint).
+        semantic_weight: Weight v of the semantic distance.
+        distance: Semantic distance t: `divergence`, `cross_entropy` or `features`.
+        kwargs: See `PlainGAN`.
     """
 
     trained_against: Tensor
@@ -44,11 +44,11 @@ class SemanticDistortionGAN(PlainGAN):
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.segmenter_path, self.semantic_weight, self.distance = segmenter, semantic_weight, distance
-        self._segmenter: tuple[Segmenter, ...] = ()  # a tuple is not registered: no weights in the checkpoint
+        self._segmenter: tuple[Segmenter, ...] = ()  # in a tuple, so that its weights stay out of checkpoints
         self.register_buffer("trained_against", torch.zeros(8, dtype=torch.uint8))
 
     def setup(self, stage: str) -> None:
-        """Load the segmenter and keep its fingerprint, for fitting only.
+        """When fitting, load the segmenter and store its fingerprint.
 
         Raises:
             SemcompError: no segmenter was named, or it is the judge.
@@ -65,19 +65,19 @@ class SemanticDistortionGAN(PlainGAN):
         super().setup(stage)
 
     def rival(self) -> bytes | None:
-        """S itself, once it is known."""
+        """Fingerprint of S; None before fitting."""
         return bytes(self.trained_against.tolist()) if self.trained_against.any() else None
 
     def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
-        """PlainGAN's terms and the semantic distance, weighted."""
+        """PlainGAN's terms and the weighted semantic distance."""
         semantic = self.semantic_weight * self.semantic_distance(batch, out.reconstruction)
         return {**super().generator_terms(batch, out), "semantic": semantic}
 
     def semantic_distance(self, batch: Batch, reconstruction: Tensor) -> Tensor:
-        """How far S is from seeing in the reconstruction (B, 3, H, W) what it should.
+        """Scalar distance t between the batch's images and their reconstructions (B, 3, H, W).
 
         Raises:
-            SemcompError: the cross-entropy, and data without label maps.
+            SemcompError: the distance is the cross-entropy, and the data have no label maps.
         """
         (segmenter,) = self._segmenter
         segmenter.to(self.device)

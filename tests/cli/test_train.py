@@ -2,11 +2,12 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 
 from semcomp_pl.checkpoints.loading import load_segmenter
@@ -242,9 +243,18 @@ def test_an_unknown_metric_is_named(refused: Callable[[list[str]], str]) -> None
     assert "metrics" in refused([*fit(STREETS, PLAIN), "--model.metrics=[fidd]"])
 
 
-@pytest.mark.slow
-def test_wandb_offline_stands_beside_the_csv(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """W&B without a network; its service takes relative paths from where it was started, so no test may inherit one."""
     monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline")
+def test_wandb_offline_stands_beside_the_csv(inside: Path) -> None:
     assert main([*fit(PLAIN, "configs/logger/wandb.yaml"), *data_flags("data"), *GAN, "--name=tracked"]) == 0
     assert list((inside / "runs/tracked/wandb").glob("offline-run-*/run-*.wandb"))
     assert list((inside / "runs/tracked/wandb").glob("offline-run-*/files/media/images/val/samples_*.png"))

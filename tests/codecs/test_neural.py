@@ -1,5 +1,6 @@
 """Trained networks as codecs: files of every model and size come back, at rates in their order, and nothing leaks."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_other_weights_or_tables_are_another_codec(fitted: dict[str, Path]) -> N
     before = codec_of(saved, "model").fingerprint
     assert codec_of(saved, "model").fingerprint == before
     kernel = next(name for name in saved.state if name.startswith("generator."))
-    changes = {
+    changes: dict[str, Callable[[Tensor], Tensor]] = {
         "entropy.static": lambda static: static + torch.eye(*static.shape, dtype=static.dtype),
         kernel: lambda weights: weights * 1.01,
     }
@@ -289,5 +290,5 @@ def test_what_is_no_image_is_refused(image: Tensor, message: str) -> None:
 
 
 def test_a_device_that_is_not_there_is_named(fitted: dict[str, Path]) -> None:
-    with pytest.raises(SemcompError, match="device abacus: .*; cpu works everywhere"):
+    with pytest.raises(SemcompError, match=r"device abacus: .*; cpu works everywhere"):
         semcomp_pl.load(fitted["rate_distortion"], device="abacus")
