@@ -12,7 +12,7 @@ __all__ = ["Codec", "__version__", "load", "load_segmenter"]
 
 
 def __getattr__(name: str) -> Any:
-    """The names of a notebook, imported when asked for: `semcomp --help` must not wait for torch."""
+    """Import the package's functions on first use: `semcomp --help` must not wait for torch."""
     if name in {"load", "load_segmenter"}:
         from semcomp_pl.checkpoints import loading
 

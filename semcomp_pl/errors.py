@@ -1,15 +1,15 @@
-"""The error and the warning classes of the suite."""
+"""The suite's error and warning classes."""
 
 
 class SemcompError(ValueError):
-    """Bad input: the message says what was found, what was expected and what to do."""
+    """Bad input; the message says what was found, what was expected and what to do."""
 
     exit_status = 2
     """Exit status of the command that ends with this error."""
 
 
 class FileError(SemcompError):
-    """A file that is not what it should be: damaged, cut short, of another kind, version or model."""
+    """An unusable file: damaged, truncated, or of another kind, version or model."""
 
     exit_status = 3
 

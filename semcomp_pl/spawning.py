@@ -1,4 +1,4 @@
-"""Starting worker processes from any program: notebooks, scripts without a main guard, standard input."""
+"""Start worker processes from any program: notebooks, scripts without a main guard, or standard input."""
 
 import sys
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import Any
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Worker processes started within do not run the program's own script again.
+    """Keep worker processes started in this context from running the program's own script again.
 
-    Python's `spawn` imports the main module in every worker, so a script without `if __name__ == "__main__"` starts
-    over in each of them. The suite's workers need nothing of it.
+    Python's `spawn` imports the main module in every worker, so a script without `if __name__ == "__main__"` would
+    start over in each of them. The suite's workers need nothing from it.
     """
     main = sys.modules["__main__"]
     hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
@@ -23,5 +23,5 @@ def without_main() -> Iterator[None]:
 
 
 def defined_in_main(*objects: object) -> bool:
-    """Whether workers cannot know the class of an object, because the program's own script defines it."""
+    """Whether the class of any of the objects is defined in the program's own script, which workers do not import."""
     return any(type(one).__module__ == "__main__" for one in objects)

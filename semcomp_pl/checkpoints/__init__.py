@@ -1,1 +1,1 @@
-"""Reading and exporting trained models, and the list of the classes that the suite knows."""
+"""Loading and exporting trained models, and the list of model classes."""

@@ -1,12 +1,12 @@
-"""Exported models: a directory of half-precision weights, plain JSON and checksums.
+"""Exported models: directories of half-precision weights, plain JSON and checksums.
 
-    model.safetensors   averaged weights: matrices and kernels in float16, vectors and statistics as they are
+    model.safetensors   averaged weights: matrices and kernels in float16, vectors and statistics unchanged
     config.json         name of the class, its constructor arguments, versions
-    figures.json        what `semcomp test` measured for the run, and with what, where it did
+    figures.json        results of `semcomp test` for the run and what they were measured with, if it was tested
     manifest.json       SHA-256 of the other files
 
-The file names are fixed and the class must be one of the suite's, so a stranger's bundle names nothing to import,
-open or run. The discriminator stays behind: coding does not need it.
+File names are fixed and the class must be one of the suite's, so an export from an unknown source cannot name anything
+to import, open or run. The discriminator is left out: coding does not need it.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from semcomp_pl.version import __version__
 
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
-_PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # files of the machine that trained
+_PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # paths on the training machine
 
 
 class Saved(NamedTuple):
@@ -34,14 +34,14 @@ class Saved(NamedTuple):
     model: str
     """Name of its class."""
     hyper_parameters: dict[str, Any]
-    """Its constructor arguments, plain values."""
+    """Its constructor arguments, as plain values."""
     state: dict[str, Tensor]
-    """Its (averaged) weights: those of the plain network by its own names (`encoder.`, `generator.`, ...), and what
-    only training needs (`discriminator.`, `trained_against`, ...)."""
+    """Its averaged weights: those of the plain network under the network's own names (`encoder.`, `generator.`, ...),
+    and tensors needed for training only (`discriminator.`, `trained_against`, ...)."""
 
 
 def exported(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as an export holds them: matrices and kernels in half precision, without the discriminator."""
+    """Weights as an export stores them: matrices and kernels in half precision, without the discriminator."""
     return {
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
         for name, value in state.items()
@@ -50,21 +50,21 @@ def exported(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as an export gives them back, in float32: a checkpoint and its export are one codec."""
+    """Weights in float32, rounded as an export rounds them, so that a checkpoint and its export are the same codec."""
     return {k: v.float() if v.is_floating_point() else v for k, v in exported(state).items()}
 
 
 def trained_against(saved: Saved) -> bytes | None:
-    """Fingerprint of the segmenter that a model was trained against, which may not judge it; None for most."""
+    """Fingerprint of the segmenter that a model was trained against, which may not judge it; None if there is none."""
     value = saved.state.get("trained_against")
     return None if value is None or not value.any() else bytes(value.tolist())
 
 
 def write_bundle(saved: Saved, figures: dict[str, Any], directory: Path) -> None:
-    """Write a model and what was measured of it.
+    """Write a model and its test results.
 
     Raises:
-        SemcompError: the directory holds something already, or is a file.
+        SemcompError: the directory is not empty, or is a file.
     """
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise SemcompError(f"{directory}: holds files already, expected a new or empty directory; choose another")
@@ -81,12 +81,12 @@ def write_bundle(saved: Saved, figures: dict[str, Any], directory: Path) -> None
 
 
 def replace_tensors(directory: Path, target: Path, tensors: dict[str, Tensor]) -> None:
-    """Write an export again, or a copy of it, with further or other tensors.
+    """Add or replace tensors of an export, in place or in a copy.
 
     Raises:
-        SemcompError: as `read_bundle`.
+        SemcompError: as for `read_bundle`.
     """
-    read_bundle(directory)  # which checks it
+    read_bundle(directory)  # for its checks
     state = load_tensors(_read(directory / "model.safetensors")) | tensors
     _write(target, {name: _read(directory / name) for name in ("config.json", "figures.json")}, state)
 
@@ -103,8 +103,8 @@ def read_bundle(directory: Path) -> Saved:
     """The model in an exported directory.
 
     Raises:
-        SemcompError: a file is missing or differs from its checksum, or another format or model than this
-            version knows.
+        SemcompError: a file is missing or differs from its checksum, or this version does not know the format or the
+            model.
     """
     manifest = _parse(directory / "manifest.json", _read(directory / "manifest.json"))
     contents = {name: _read(directory / name) for name in _FILES}

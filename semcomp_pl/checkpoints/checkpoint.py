@@ -1,4 +1,4 @@
-"""Reading what a training left behind, without running any of it."""
+"""Reading of checkpoints, without executing anything in them."""
 
 import pickle
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from semcomp_pl.checkpoints.bundle import Saved, read_bundle
 from semcomp_pl.errors import SemcompError
 
 PARTS = ("codec", "segmenter")
-"""What modules call the plain network that they train."""
+"""Attribute names under which modules hold the plain network that they train."""
 
 
 def read_checkpoint(path: str | Path) -> Saved:
-    """A Lightning checkpoint of the suite.
+    """The model in a Lightning checkpoint of the suite.
 
     Raises:
-        SemcompError: no such file, not a checkpoint, damaged, or not written by this suite.
+        SemcompError: the file does not exist, is no checkpoint, is damaged, or was not written by this suite.
     """
     path = Path(path)
     if not path.is_file():
@@ -35,8 +35,8 @@ def read_checkpoint(path: str | Path) -> Saved:
 
 
 def saved_of(model: str, hyper_parameters: Mapping[str, Any], state: Mapping[str, Tensor]) -> Saved:
-    """A module as it is saved: the weights of its plain network under that network's own names."""
-    # LightningCLI adds notes of its own, under names with an underscore
+    """A module's model, with the weights of its plain network under that network's own names."""
+    # LightningCLI adds entries of its own, whose names start with an underscore
     arguments = {name: value for name, value in hyper_parameters.items() if not name.startswith("_")}
     return Saved(model, arguments, {_without_part(name): value for name, value in state.items()})
 
@@ -47,35 +47,36 @@ def _without_part(name: str) -> str:
 
 
 def with_part(state: Mapping[str, Tensor], module: nn.Module, part: str) -> dict[str, Tensor]:
-    """Saved weights under the names of a module that calls its plain network `part`."""
+    """Saved weights renamed for a module that holds its plain network as `part`."""
     own = module.state_dict().keys()
     return {f"{part}.{name}" if f"{part}.{name}" in own else name: value for name, value in state.items()}
 
 
 def read_saved(path: str | Path) -> Saved:
-    """A checkpoint file or the directory of an export.
+    """The model in a checkpoint file or in the directory of an export.
 
     Raises:
-        SemcompError: as `read_checkpoint` and `semcomp_pl.checkpoints.bundle.read_bundle`.
+        SemcompError: as for `read_checkpoint` and `semcomp_pl.checkpoints.bundle.read_bundle`.
     """
     return read_bundle(Path(path)) if Path(path).is_dir() else read_checkpoint(path)
 
 
 def load_strictly(network: nn.Module, model: str, state: Mapping[str, Tensor], path: str | Path) -> None:
-    """Load every weight, or say in short which do not fit.
+    """Load all weights, or raise a short error about those that do not fit.
 
     Args:
-        network: To fill.
-        model: What the error calls it.
-        state: Its weights.
-        path: Where they come from.
+        network: Network to load them into.
+        model: Its name in the error message.
+        state: Weights to load.
+        path: File that they come from, for the error message.
 
     Raises:
-        SemcompError: weights are missing (but for parts that may be absent whole), left over or of other shapes.
+        SemcompError: weights are missing (except for parts that may be missing as a whole), unexpected, or of other
+            shapes.
     """
     own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in state.items()}
-    for part in ("discriminator.", "entropy.", "codec.entropy."):  # an export has none; files of before 0.2 no tables
+    for part in ("discriminator.", "entropy.", "codec.entropy."):  # exports lack it; files from before 0.2 lack tables
         if not any(name.startswith(part) for name in there):
             own = {name: shape for name, shape in own.items() if not name.startswith(part)}
     differ = sorted(name for name in own.keys() | there.keys() if own.get(name) != there.get(name))

@@ -1,4 +1,4 @@
-"""From a checkpoint to an export that others can use."""
+"""Exporting a checkpoint in a form to share."""
 
 import csv
 import json
@@ -11,14 +11,14 @@ from semcomp_pl.files.places import find_model, run_of_checkpoint
 
 
 def export(model: str, directory: str) -> Path:
-    """Write a trained model as a bundle, with what `semcomp test` measured of its run; returns its directory.
+    """Export a trained model, with any results of `semcomp test` for its run; returns the directory.
 
     Args:
         model: Checkpoint or run, or the name of a run.
-        directory: New or empty.
+        directory: Directory to write to; new or empty.
 
     Raises:
-        SemcompError: unreadable checkpoint, or the directory holds something already.
+        SemcompError: the checkpoint is unreadable, or the directory is not empty.
     """
     target, checkpoint = Path(directory), find_model(model)
     write_bundle(read_checkpoint(checkpoint), _figures(checkpoint), target)
@@ -26,7 +26,7 @@ def export(model: str, directory: str) -> Path:
 
 
 def _figures(checkpoint: Path) -> dict[str, Any]:
-    """What `semcomp test` measured for the run that the checkpoint belongs to, and with what."""
+    """The results of `semcomp test` for the checkpoint's run, and what they were measured with."""
     run = run_of_checkpoint(str(checkpoint))
     file = None if run is None else run / "test" / "metrics.csv"
     if file is None or not file.is_file():

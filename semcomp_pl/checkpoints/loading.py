@@ -1,4 +1,4 @@
-"""From a name or a path to a codec, a segmenter or a discriminator."""
+"""Loading of codecs, segmenters and discriminators by name or path."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,19 +41,19 @@ def load(
     tile: int = TILE,
     max_pixels: int = MAX_PIXELS,
 ) -> NeuralCodec:
-    """The codec of a trained model: `compress` and `decompress`.
+    """Load the codec of a trained model, with its methods `compress` and `decompress`.
 
     Args:
-        model: Checkpoint, export, run, or the name of one in weights/ or runs/.
-        segmenter: The same of a segmenter, which makes the label maps of models that send one.
-        keep: Names or ids of the classes whose symbols are sent, of models that choose; everything if not given.
+        model: Checkpoint, export or run, or its name in weights/ or runs/.
+        segmenter: Segmenter, given likewise, that makes the label maps for models that send one.
+        keep: Names or ids of the classes whose symbols are sent, for a SelectiveGAN; everything if not given.
         device: cpu, cuda, cuda:1, ...
-        tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
-        max_pixels: Files of larger images are refused.
+        tile: Largest side in pixels that the networks process at once; larger images are tiled to bound the memory.
+        max_pixels: Largest number of pixels of an image to decompress; larger ones are refused.
 
     Raises:
-        SemcompError: no such model, not a codec, unreadable or damaged, weights that do not fit, an unknown class to
-            keep, a segmenter of other classes, or no such device.
+        SemcompError: the model does not exist, is no codec, is unreadable or damaged, or its weights do not fit; a
+            class to keep is unknown; the segmenter has other classes; or the device does not exist.
     """
     path = find_model(str(model))
     codec = codec_of(read_saved(path), path, tile, max_pixels).to(device)
@@ -64,10 +64,10 @@ def load(
 
 
 def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> NeuralCodec:
-    """The codec of a model, with the weights that its export has; arguments as for `load`.
+    """The codec of a model, with weights rounded as in its export; see `load` for the arguments.
 
     Raises:
-        SemcompError: not a codec of the suite, or weights that do not fit it.
+        SemcompError: the model is no codec of the suite, or the weights do not fit it.
     """
     net = codec_net(saved, path)
     rival = trained_against(saved)
@@ -82,10 +82,10 @@ def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int =
 
 
 def codec_net(saved: Saved, path: str | Path) -> CodecNet:
-    """The plain network of a codec, frozen, with the weights that its export has.
+    """The plain network of a codec, frozen, with weights rounded as in its export.
 
     Raises:
-        SemcompError: not a codec of the suite, or weights that do not fit it.
+        SemcompError: the model is no codec of the suite, or the weights do not fit it.
     """
     kind = codec_model(saved.model, path)
     net = _build(kind.net, saved, path)
@@ -94,13 +94,13 @@ def codec_net(saved: Saved, path: str | Path) -> CodecNet:
 
 
 def load_segmenter(given: str | Path) -> "Segmenter":
-    """A segmenter, frozen; a file that is loaded already and has not changed is not loaded again.
+    """Load a frozen segmenter; a file that is in use already and has not changed is not loaded again.
 
     Args:
-        given: As the model of `load`.
+        given: Checkpoint, export or run, or its name in weights/ or runs/.
 
     Raises:
-        SemcompError: no such file, or not a segmenter.
+        SemcompError: the file does not exist or is no segmenter.
     """
     path = find_model(str(given)).resolve()
     stamp = max((file.stat() for file in (path, *path.glob("*"))), key=lambda status: status.st_mtime_ns)
@@ -120,14 +120,14 @@ def load_segmenter(given: str | Path) -> "Segmenter":
 
 
 class TrainedDiscriminator(nn.Module):
-    """The discriminator of a checkpoint, to judge how real reconstructions look.
+    """The discriminator of a checkpoint, which judges how real reconstructions look.
 
-    One that saw label maps in training sees the true ones here too, so it needs data with labels.
+    If it saw label maps in training it sees the true ones here, and so needs data with labels.
 
     Args:
-        discriminator: The network.
+        discriminator: Trained network.
         model: Name of the model that it was trained in.
-        codec_fingerprint: Of that model.
+        codec_fingerprint: Fingerprint of that model's codec.
     """
 
     def __init__(self, discriminator: Discriminator, model: str, codec_fingerprint: bytes) -> None:
@@ -137,24 +137,24 @@ class TrainedDiscriminator(nn.Module):
         self.num_classes = 0 if discriminator.condition == "none" else discriminator.num_classes
 
     def forward(self, image: Tensor, label: Tensor | None) -> Features:
-        """Activations for images (B, 3, H, W), with label maps (B, H, W) where it was trained with any."""
+        """Activations for images (B, 3, H, W), given label maps (B, H, W) if it was trained with them."""
         features: Features = self.discriminator(image, label)
         return features
 
     def provenance(self) -> dict[str, Any]:
-        """Fingerprint of the weights and name of the model; plain values."""
+        """Fingerprint of the weights and name of the model, as plain values."""
         name = fingerprint(self.model, self.discriminator.state_dict())
         return {"fingerprint": name.hex(), "model": self.model}
 
 
 def load_discriminator(given: str | Path) -> TrainedDiscriminator:
-    """The discriminator of an adversarial model's checkpoint; exports have none.
+    """Load the discriminator of an adversarial model's checkpoint; exports have none.
 
     Args:
-        given: As the model of `load`.
+        given: Checkpoint or run, or the name of a run.
 
     Raises:
-        SemcompError: no such file, not an adversarial model, or an export.
+        SemcompError: the file does not exist, is no adversarial model, or is an export.
     """
     path = find_model(str(given))
     saved = read_saved(path)
@@ -174,7 +174,7 @@ def load_discriminator(given: str | Path) -> TrainedDiscriminator:
 
 
 def _build(kind: type[Built], saved: Saved, path: str | Path) -> Built:
-    """A network from a model's hyper-parameters."""
+    """An untrained network with a model's hyper-parameters."""
     try:
         return kind.of(saved.hyper_parameters)
     except (TypeError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""The suite's own models, by the names that checkpoints and exports have for them.
+"""The suite's own models, by their names in checkpoints and exports.
 
-Nothing but these is ever built from a file: a stranger's export names nothing to import.
+Files can only name these models: an export from an unknown source cannot name anything else to import.
 """
 
 import json
@@ -16,15 +16,15 @@ from semcomp_pl.nets.selective import SelectiveNet
 
 
 class CodecModel(NamedTuple):
-    """What of a model is a plain network."""
+    """The plain networks of a model."""
 
     net: type[CodecNet]
     discriminator: Condition | None
-    """What its discriminator sees beside the image; None where it is trained without one."""
+    """What its discriminator sees besides the image; None if it is trained without one."""
 
 
 SEGMENTATION = "Segmentation"
-"""The one model that is no codec."""
+"""The only model that is not a codec."""
 CODECS: dict[str, CodecModel] = {
     "RateDistortion": CodecModel(CodecNet, None),
     "PlainGAN": CodecModel(CodecNet, "none"),
@@ -37,10 +37,10 @@ CODECS: dict[str, CodecModel] = {
 
 
 def check_known(model: str, path: object) -> str:
-    """The name of a model, where the suite has a class of this name.
+    """The name of a model, if the suite has a class of that name.
 
     Raises:
-        SemcompError: it has none.
+        SemcompError: it has no such class.
     """
     if model in CODECS or model == SEGMENTATION:
         return model
@@ -49,10 +49,10 @@ def check_known(model: str, path: object) -> str:
 
 
 def codec_model(model: str, path: object) -> CodecModel:
-    """The codec of a model's name.
+    """The plain networks of the codec with this name.
 
     Raises:
-        SemcompError: it is no codec, or unknown.
+        SemcompError: the model is unknown or no codec.
     """
     if check_known(model, path) == SEGMENTATION:
         raise SemcompError(f"{path}: a {model} found, expected a codec; give it as judge or segmenter")
@@ -60,12 +60,12 @@ def codec_model(model: str, path: object) -> CodecModel:
 
 
 def fingerprint_of(saved: Saved) -> bytes:
-    """32 bytes that name a codec: its class, what shapes it, its exported weights and tables.
+    """32 bytes that identify a codec: its class, the arguments that shape it, its exported weights and tables.
 
-    Equal for a checkpoint and its export; no network is built for it.
+    Equal for a checkpoint and its export; computed without building a network.
 
     Raises:
-        SemcompError: no codec of the suite.
+        SemcompError: the model is no codec of the suite.
     """
     net = codec_model(saved.model, saved.model).net
     shape = net.shape_type.of(saved.hyper_parameters)

@@ -12,22 +12,23 @@ from semcomp_pl.nets.codec import CodecNet
 
 
 def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) -> None:
-    """Fill encoder, generator and statistics of a network from another codec's file.
+    """Load encoder, generator and statistics of a network from another codec's file.
 
-    Where a convolution of `net` has more input channels (a label map that the other did not see), the further
-    ones start at zero, so that the model begins as the same function. Whole networks that the other lacks
-    (`generator.labels`) start as they are. Of another number of latent channels, the first are taken over: fewer
-    make a codec of a lower rate, and more begin as the same function again.
+    If a convolution of `net` has more input channels than the other's (for a label map that the other did not see),
+    their weights start at zero, so that the model begins as the same function. Networks that the other lacks
+    (`generator.labels`) keep their initial weights. If the numbers of latent channels differ, the first ones are
+    copied: with fewer channels the codec has a lower rate, with more it again begins as the same function.
 
     Args:
-        net: To fill.
-        model: Name of its class.
-        remembers: Fingerprint of the segmenter that it is trained against and that may not judge it; none for most.
-        path: The other's file, run, export or name.
+        net: Network to load into.
+        model: Name of its model.
+        remembers: Fingerprint of the segmenter that the model is trained against, which may not judge it; None if
+            there is none.
+        path: The other codec's checkpoint, export or run, or its name.
 
     Raises:
-        SemcompError: unreadable file, networks of other shapes, or trained against a segmenter that the model would
-            not remember.
+        SemcompError: the file is unreadable, the shapes differ otherwise, or the other codec was trained against a
+            segmenter that the new model would not record.
     """
     saved = read_saved(find_model(path))
     _refuse_to_forget(model, remembers, saved, path)
@@ -53,7 +54,7 @@ def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) ->
 
 
 def _refuse_to_forget(model: str, remembers: bytes | None, saved: Saved, path: str) -> None:
-    """What a segmenter has taught stays in the weights, so it may not judge those who start from them."""
+    """Refuse weights trained against a segmenter, which may not judge models that start from them, if not recorded."""
     rival = trained_against(saved)
     if rival is not None and rival != remembers:
         raise SemcompError(
@@ -63,7 +64,7 @@ def _refuse_to_forget(model: str, remembers: bytes | None, saved: Saved, path: s
 
 
 def _with_channels(there: dict[str, Tensor], own: dict[str, Tensor], found: int, wanted: int) -> dict[str, Tensor]:
-    """`there` with as many latent channels as `own`, whose values the further outputs of the encoder get."""
+    """`there` with as many latent channels as `own`; additional encoder outputs get the values of `own`."""
     outputs = [name for name in own if _part(name, 1) == "encoder"][-2:]  # weight and bias of the bottleneck
     inputs = next((name for name in own if name.startswith("generator.body.")), "")
     fits = all(name in there and there[name].shape == (found, *own[name].shape[1:]) for name in outputs)
@@ -83,7 +84,7 @@ def _part(name: str, depth: int) -> str:
 
 
 def _fits(other: Tensor, value: Tensor) -> bool:
-    """Equal shapes but for more input channels."""
+    """Whether the shapes are equal, except that `value` may have more input channels."""
     if value.ndim != 4 or other.ndim != 4:
         return value.shape == other.shape
     (a, b, *c), (d, e, *f) = other.shape, value.shape

@@ -91,7 +91,9 @@ def _parser() -> Parser:
     parser.add_argument("--config", action="config", help="YAML file: a comparison, a data set or the W&B logger.")
     parser.add_class_arguments(ImageDataModule, "data")
     parser.add_class_arguments(Settings, None)
-    parser.add_argument("--trainer.logger", type=WandbLogger | None, default=None, help="W&B logger, as for semcomp fit.")
+    parser.add_argument(
+        "--trainer.logger", type=WandbLogger | None, default=None, help="W&B logger, as for semcomp fit."
+    )
     return parser
 
 

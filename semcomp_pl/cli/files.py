@@ -33,9 +33,7 @@ class FilesParser(argparse.ArgumentParser):
 
     def add_codec_options(self) -> None:
         """Add --model, --output and the other options that compress and decompress share."""
-        self.add_argument(
-            "--model", required=True, help="checkpoint, export or run, or its name in weights/ or runs/"
-        )
+        self.add_argument("--model", required=True, help="checkpoint, export or run, or its name in weights/ or runs/")
         self.add_argument("--output", "-o", help="output file or existing directory/ (default: beside the input)")
         self.add_argument("--force", action="store_true", help="overwrite existing files")
         self.add_argument("--quiet", action="store_true", help="print errors only")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import uuid
 import warnings
@@ -92,12 +93,14 @@ class SemcompCLI(LightningCLI):
             if logger.class_path.endswith("WandbLogger"):
                 logger.init_args.save_dir = str(self.run)
                 logger.init_args.name = logger.init_args.name or self.run.name
-                logger.init_args.id = logger.init_args.id or self._wandb_id()
+                # the agent of a sweep names its runs itself
+                logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID") or self._wandb_id()
 
     def _wandb_id(self) -> str:
         """Id of the run in W&B, kept in the run's directory so that resumed training continues the same W&B run."""
         file = self.run / "wandb_id"
         if not file.is_file():
+            make_output(self.run, "--runs")
             write_text(file, uuid.uuid4().hex[:8])
         return file.read_text().strip()
 

@@ -1,4 +1,4 @@
-"""Whole-image codecs behind one interface: bytes out, image back."""
+"""Image codecs behind one interface: image to the bytes of a file and back."""
 
 from semcomp_pl.codecs.base import Codec, CodecFacts, facts_of
 from semcomp_pl.codecs.command import CommandCodec

@@ -1,4 +1,4 @@
-"""Any program outside as a codec."""
+"""A codec that runs any external program."""
 
 import os
 import re
@@ -25,27 +25,27 @@ _PICTURES = {
 
 
 class CommandCodec(PictureCodec):
-    """A program that codes pictures, run anew for every file.
+    """An external program that codes pictures, run once for every file.
 
-    It is told by two command templates what to do; no shell reads them, quotes keep words with spaces together. The
-    picture goes to and fro without loss, in files of a directory that is removed afterwards.
+    Two command templates describe it. No shell interprets them; quotes keep words with spaces together. Pictures are
+    exchanged losslessly, as files in a temporary directory.
 
     Args:
-        encode: Command that makes the compressed file `{output}` of the picture `{input}`, such as
-            `cwebp -quiet -m 6 -q {quality} {input} -o {output}`. It may use `{width}` and `{height}` too.
-        decode: Command that makes a picture of the compressed file, such as `dwebp -quiet {input} -o {output}`. It is
-            told nothing else, as the file is all that a receiver has.
+        encode: Command that makes the compressed file `{output}` from the picture `{input}`, such as
+            `cwebp -quiet -m 6 -q {quality} {input} -o {output}`. It may also use `{width}` and `{height}`.
+        decode: Command that makes a picture from the compressed file, such as `dwebp -quiet {input} -o {output}`. It
+            gets no other placeholders, as a receiver has only the file.
         quality: 0 (smallest file) to 100.
-        downscale: Factor per side that the picture is made smaller before it is coded, at least 1.
-        label: Display name; the encoder's if not given.
-        suffix: How the compressed file's name ends, where the program cares.
+        downscale: Factor, at least 1, by which each side of the picture is reduced before coding.
+        label: Display name; the name of the encoding program if not given.
+        suffix: File name extension of the compressed file, for programs that need a certain one.
         picture: File format of the pictures.
-        quality_range: What `{quality}` says at quality 0 and at 100, linear between them: `[63, 0]` for a quantiser of
-            which less is better. Rounded to a whole number if both are.
-        timeout: Seconds that a command may take.
+        quality_range: Values of `{quality}` at quality 0 and 100, linear in between: `[63, 0]` for a quantiser, where
+            lower is better. Rounded to an integer if both are integers.
+        timeout: Longest run time of a command in seconds.
 
     Raises:
-        SemcompError: A number out of range, or a template with too few or unknown placeholders.
+        SemcompError: a number is out of range, or a template has missing or unknown placeholders.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class CommandCodec(PictureCodec):
         return self.commands
 
     def encode(self, picture: Image.Image) -> bytes:
-        """As `PictureCodec.encode`."""
+        """See `PictureCodec.encode`."""
         values = {"quality": self._scaled_quality(), "width": str(picture.width), "height": str(picture.height)}
         return self._run(self._encode, _PICTURES[self.picture].write(picture, 100), self.picture, self.suffix, values)
 
     def decode(self, data: bytes) -> Image.Image:
-        """As `PictureCodec.decode`."""
+        """See `PictureCodec.decode`."""
         return _PICTURES[self.picture].read(self._run(self._decode, data, self.suffix, self.picture, {}))
 
     def _scaled_quality(self) -> str:
@@ -93,7 +93,7 @@ class CommandCodec(PictureCodec):
         return str(round(value)) if float(low).is_integer() and float(high).is_integer() else f"{value:.6g}"
 
     def _run(self, words: list[str], data: bytes, given: str, wanted: str, values: dict[str, str]) -> bytes:
-        """The bytes of the file that a command makes of a file of `data`; `given` and `wanted` are their suffixes."""
+        """The file that a command makes from a file of `data`; `given` and `wanted` are the suffixes of the two."""
         with TemporaryDirectory(prefix="semcomp-") as folder:
             source, target = Path(folder, f"input{given}"), Path(folder, f"output{wanted}")
             source.write_bytes(data)
@@ -110,7 +110,7 @@ def _words(name: str, template: str, required: set[str], allowed: frozenset[str]
     """The words of a template.
 
     Raises:
-        SemcompError: placeholders that are unknown or missing, or quotes that do not close.
+        SemcompError: placeholders are unknown or missing, or a quote is not closed.
     """
     found = set(_PLACEHOLDER.findall(template))
     if not required <= found <= required | allowed:
@@ -125,13 +125,13 @@ def _words(name: str, template: str, required: set[str], allowed: frozenset[str]
 
 
 def _call(command: list[str], folder: str, timeout: float) -> str:
-    """Run a command; the last line that it said, without the folder's name, which is another every time.
+    """Run a command; returns its last line of output, without the folder's name, which differs every time.
 
     Raises:
-        SemcompError: it is missing, failed, or took too long.
+        SemcompError: the command is missing, failed, or took too long.
     """
     try:
-        # in a group of its own, so that what a script started ends with it
+        # in its own process group, so that processes started by a script are ended with it
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The codec of a network: images to the bytes of files and back."""
+"""The codec of a trained network: images to the bytes of files and back."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -28,19 +28,19 @@ TILE = 2048
 
 
 class NeuralCodec(CodecFacts):
-    """A network with the tables and the fingerprint that its files are coded with.
+    """A codec that codes with a network, its tables and its fingerprint.
 
     Args:
-        net: Frozen, on any device.
-        name: Class name of the model that it belongs to.
-        fingerprint: 32 bytes that name weights and tables.
+        net: Frozen network, on any device.
+        name: Class name of the network's model.
+        fingerprint: 32 bytes that identify weights and tables.
         trained_against: Fingerprints, in hexadecimal, of segmenters that may not judge it.
-        tile: Images with a longer side, in pixels, go through the networks in tiles, which bounds the memory.
-        max_pixels: Files of larger images are refused.
+        tile: Largest side in pixels that the networks process at once; larger images are tiled to bound the memory.
+        max_pixels: Largest number of pixels of an image to decompress; larger ones are refused.
 
     Attributes:
-        segmenter: Makes the label maps where none are given; none at first.
-        keep: Names or ids of the classes whose symbols are sent, where no region is given; everything at first.
+        segmenter: Segmenter that makes the label maps if none are given; None initially.
+        keep: Names or ids of the classes whose symbols are sent if no region is given; None (everything) initially.
     """
 
     kind: Kind = "model"
@@ -66,14 +66,14 @@ class NeuralCodec(CodecFacts):
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return self.net.mean.device
 
     def to(self, device: str | torch.device) -> Self:
-        """The same codec, its network on another device.
+        """Move the network to another device; returns the codec itself.
 
         Raises:
-            SemcompError: there is no such device.
+            SemcompError: the device does not exist.
         """
         try:
             self.net.to(device)
@@ -84,7 +84,7 @@ class NeuralCodec(CodecFacts):
 
     @property
     def segmenter(self) -> "Segmenter | None":
-        """Makes the label maps where none are given."""
+        """Segmenter that makes the label maps if none are given."""
         return self._segmenter
 
     @segmenter.setter
@@ -117,21 +117,21 @@ class NeuralCodec(CodecFacts):
         return [*self._trained_against, *own]
 
     def compress(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> bytes:
-        """As `Codec.compress`; `label` is the label map (H, W) of models that send one, `keep` the region to send.
+        """See `Codec.compress`; `label` is the label map (H, W) for models that send one, `keep` the region to send.
 
         Raises:
-            SemcompError: as `Codec.compress`, no label map and no segmenter to make it, or a region for a model
-                that sends everything.
+            SemcompError: as for `Codec.compress`; or a required label map is missing and no segmenter is set; or a
+                region is given for a model that sends everything.
         """
         check_image(image)
         maps = (None if values is None else values[None] for values in (label, keep))
         return self.compress_batch(image[None], *maps)[0]
 
     def decompress(self, data: bytes) -> Tensor:
-        """As `Codec.decompress`.
+        """See `Codec.decompress`.
 
         Raises:
-            FileError: not a file of this model, or damaged.
+            FileError: the file is damaged, or is not of this model.
         """
         return self.decompress_batch([data])[0]
 
@@ -140,7 +140,7 @@ class NeuralCodec(CodecFacts):
         return [self.file.write(content) for content in self.contents(image, label, keep)]
 
     def decompress_batch(self, files: Sequence[bytes]) -> list[Tensor]:
-        """The images of files, each (3, H, W), those of one size through the network together."""
+        """The images (3, H, W) of files; images of equal size go through the network together."""
         contents = [self.file.read(data, self.max_pixels) for data in files]
         found: dict[int, Tensor] = {}
         for size in dict.fromkeys(content[:2] for content in contents):
@@ -151,7 +151,7 @@ class NeuralCodec(CodecFacts):
     def measure(
         self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None
     ) -> tuple[Tensor, list[Rates]]:
-        """Files of images (B, 3, H, W), what is decoded from them, and the rates of each."""
+        """Compress and decompress images (B, 3, H, W); returns the decoded images and the rates of each file."""
         contents = self.contents(image, label, keep)
         files = [self.file.write(content) for content in contents]
         rates = [self.file.rates(data, content) for data, content in zip(files, contents, strict=True)]
@@ -166,7 +166,7 @@ class NeuralCodec(CodecFacts):
     def encode_again(
         self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None
     ) -> tuple[Tensor, Tensor, int] | None:
-        """As `CodecFacts.encode_again`; long."""
+        """See `CodecFacts.encode_again`; symbols are long."""
         if self._keep is not None or not self.net.symbols_are_code:
             return None
         label = self.side_label(image, label)
@@ -175,7 +175,7 @@ class NeuralCodec(CodecFacts):
         return first, second, self.net.shape.levels
 
     def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
-        """What the files of images hold: what the network sees, in the form that is sent, and a residual if wanted."""
+        """The contents of the files of images: the results of `analyse` in the form that is sent, and any residual."""
         found = [self.file.settle(content) for content in self.analyse(image, label, keep)]
         residual = self._residual()
         if residual is None or residual.quality is None:
@@ -185,14 +185,14 @@ class NeuralCodec(CodecFacts):
 
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
-        """What the network sees in images (B, 3, H, W), given label maps (B, H, W) where the model sends one.
+        """Label maps, regions and symbols of images (B, 3, H, W), given label maps (B, H, W) if the model sends one.
 
-        `keep` names the regions (B, H, W), bool, whose symbols are sent by models that choose; those of the classes in
-        the attribute `keep` if not given.
+        For models that choose regions, `keep` (B, H, W), bool, is where symbols are sent; by default, the pixels of
+        the classes in the attribute `keep`.
 
         Raises:
-            SemcompError: no label maps, none of this model and these images, or regions for a model that does not
-                choose.
+            SemcompError: label maps are missing or do not fit the model or the images, or regions are given for a
+                model that codes whole images.
         """
         net = self.net
         check_range(image)
@@ -221,7 +221,7 @@ class NeuralCodec(CodecFacts):
         """Regions (B, H, W) of label maps, as `SelectiveNet.region` chooses them.
 
         Raises:
-            SemcompError: as there, or this model codes whole images.
+            SemcompError: as there, or the model codes whole images.
         """
         if not self.net.chooses_regions:
             raise SemcompError(f"{self.name} codes whole images; leave out the regions or classes to keep")
@@ -229,15 +229,15 @@ class NeuralCodec(CodecFacts):
         return found
 
     def side_label(self, image: Tensor, label: Tensor | None) -> Tensor | None:
-        """The label map (B, H, W) that is sent of images: this one, or the segmenter's own; none for most models.
+        """The label map (B, H, W) to send: the given one, else the segmenter's; None if the model sends none.
 
         Raises:
-            SemcompError: it is needed and there is none, or it does not fit the images or the classes.
+            SemcompError: a label map is needed but missing, or does not fit the images or the classes.
         """
         if not self.sends_labels:
             return None
         if label is None and self._segmenter is not None:
-            # others may have it too, and elsewhere
+            # the segmenter may be shared with others, which may have moved it to another device
             return self._segmenter.to(self.device).predict(as_decoded(image).to(self.device))
         if label is None:
             raise SemcompError(f"{self.name} needs label maps; give them, or name a segmenter that makes them")
@@ -247,7 +247,7 @@ class NeuralCodec(CodecFacts):
 
     @torch.no_grad()
     def synthesise(self, contents: Sequence[Content]) -> list[Tensor]:
-        """The images of what was transmitted, all of one size: float32 (3, H, W), multiples of 1/255, on the CPU."""
+        """The images of transmitted contents of equal size: float32 (3, H, W), multiples of 1/255, on the CPU."""
         net = self.net
         height, width = contents[0][:2]
         symbols = torch.from_numpy(np.stack([content.symbols for content in contents])).to(self.device)
@@ -270,7 +270,7 @@ class NeuralCodec(CodecFacts):
 
     def _tiled(self, network: Callable[..., Tensor], inputs: list[Tensor], height: int, width: int) -> Tensor:
         grid = self.net.grid
-        rows, columns = (cells // grid.multiple for cells in grid.cells(height, width))  # no tile may cut a group
+        rows, columns = (cells // grid.multiple for cells in grid.cells(height, width))  # tiles may not cut a group
         tile, margin = self.tile // (grid.step * grid.multiple), math.ceil(self.net.reach / grid.multiple)
         return tiled(network, inputs, (rows, columns), tile, margin)
 

@@ -1,4 +1,4 @@
-"""Codecs of 8-bit pictures, optionally below the image's size."""
+"""Codecs of 8-bit pictures, optionally at a reduced size."""
 
 import math
 import struct
@@ -19,19 +19,19 @@ _MAX_SIDE = 2**16 - 1
 
 
 class PictureCodec(CodecFacts, ABC):
-    """Codes an image as a picture of some format; a subclass says how pictures become bytes and back.
+    """Codes an image as a picture in some format; subclasses convert pictures to bytes and back.
 
-    With `downscale` above 1 the image is coded that many times smaller a side and enlarged again by the decoder, both
-    with Pillow's Lanczos filter, which is antialiased; this reaches rates below the format's floor. Such a file starts
-    with the original height and width, two big-endian 16-bit numbers. The decoder needs nothing but the file: every
-    codec of a format decodes all files of that format, whatever quality and downscale they were made with.
+    With `downscale` above 1, each side of the image is divided by that factor before coding and enlarged again by the
+    decoder, both with Pillow's antialiased Lanczos filter; this reaches rates below the format's minimum. Such a file
+    starts with the original height and width, two big-endian 16-bit numbers. The decoder needs only the file: every
+    codec of a format decodes all files of that format, whatever their quality and downscale.
 
     Args:
-        quality: 0 (smallest) to 100.
-        downscale: Factor per side, at least 1.
+        quality: 0 (smallest file) to 100.
+        downscale: Factor, at least 1, by which each side is reduced before coding.
 
     Raises:
-        SemcompError: A number out of range.
+        SemcompError: a number is out of range.
     """
 
     kind: Kind = "reference"
@@ -48,7 +48,7 @@ class PictureCodec(CodecFacts, ABC):
 
     @abstractmethod
     def encode(self, picture: Image.Image) -> bytes:
-        """The format's bytes of an RGB picture.
+        """The bytes of an RGB picture in this format.
 
         Raises:
             SemcompError: the format cannot hold it.
@@ -56,14 +56,14 @@ class PictureCodec(CodecFacts, ABC):
 
     @abstractmethod
     def decode(self, data: bytes) -> Image.Image:
-        """The RGB picture of the format's bytes.
+        """The RGB picture of bytes in this format.
 
         Raises:
-            SemcompError: bytes of no such picture.
+            SemcompError: the bytes are not such a picture.
         """
 
     def compress(self, image: Tensor) -> bytes:
-        """As `Codec.compress`."""
+        """See `Codec.compress`."""
         check_image(image)
         picture = Image.fromarray(to_bytes(image.detach()).permute(1, 2, 0).cpu().numpy())
         if self.downscale == 1:
@@ -79,10 +79,10 @@ class PictureCodec(CodecFacts, ABC):
         return _SIZE.pack(height, width) + self.encode(picture)
 
     def decompress(self, data: bytes) -> Tensor:
-        """As `Codec.decompress`."""
+        """See `Codec.decompress`."""
         height, width = _SIZE.unpack_from(data) if len(data) > _SIZE.size else (0, 0)
         contradiction: SemcompError | None = None
-        # the size first: a decoder may well skip four bytes before a picture, but hardly do without its first four
+        # try the size first: a decoder may well skip four bytes before a picture, but hardly read one that lacks four
         if _is_size(height, width):
             try:
                 return self._enlarged(data[_SIZE.size :], width, height)
@@ -106,16 +106,16 @@ class PictureCodec(CodecFacts, ABC):
 
 
 class _ContradictionError(SemcompError):
-    """Size and picture of a file do not belong together."""
+    """The size in a file's header does not fit its picture."""
 
 
 def _is_size(height: int, width: int) -> bool:
-    """Whether a file may start with this size. The first bytes of most formats make none: too large, or a zero."""
+    """Whether a file may start with this size; most formats' first bytes mean a size that is too large or zero."""
     return 0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE and height * width <= MAX_PICTURE
 
 
 def _is_reduced(reduced: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether one factor of 1 or more makes a size, rounded, out of another."""
+    """Whether dividing `size` by one factor of at least 1, and rounding, gives `reduced`."""
     least = max(1.0, *(whole / (part + 0.5) for part, whole in zip(reduced, size, strict=True)))
     most = min(whole / (part - 0.5) if part > 1 else math.inf for part, whole in zip(reduced, size, strict=True))
     return least <= most * (1 + 1e-12)

@@ -10,14 +10,14 @@ from semcomp_pl.coding.pictures import PictureFormat
 
 
 class PillowCodec(PictureCodec):
-    """A Pillow format at one quality; a subclass names the format.
+    """A Pillow format at one quality; subclasses set `format`.
 
     Args:
-        quality: The format's own scale, 0 (smallest) to 100.
-        downscale: Factor per side, at least 1.
+        quality: Quality on the format's own scale, 0 (smallest file) to 100.
+        downscale: Factor, at least 1, by which each side is reduced before coding.
 
     Raises:
-        SemcompError: A number out of range, or the format's plug-in is not installed.
+        SemcompError: a number is out of range, or the format's plug-in is not installed.
     """
 
     format: ClassVar[PictureFormat]
@@ -27,11 +27,11 @@ class PillowCodec(PictureCodec):
         self.format.require()
 
     def encode(self, picture: Image.Image) -> bytes:
-        """As `PictureCodec.encode`."""
+        """See `PictureCodec.encode`."""
         return self.format.write(picture, self.quality)
 
     def decode(self, data: bytes) -> Image.Image:
-        """As `PictureCodec.decode`."""
+        """See `PictureCodec.decode`."""
         return self.format.read(data)
 
 
@@ -45,13 +45,13 @@ class WebP(PillowCodec):
 
 
 class LosslessWebP(PillowCodec):
-    """WebP without loss; `quality` is how long its search takes."""
+    """Lossless WebP; `quality` is the effort of its search."""
 
     format = pictures.LOSSLESS_WEBP
 
 
 class JPEG(PillowCodec):
-    """Baseline JPEG by libjpeg-turbo with the standard's Huffman tables and 4:2:0, as published curves have it.
+    """Baseline JPEG by libjpeg-turbo with the standard's Huffman tables and 4:2:0, as in most published curves.
 
     Source: https://www.w3.org/Graphics/JPEG/itu-t81.pdf
     """
@@ -60,7 +60,7 @@ class JPEG(PillowCodec):
 
 
 class OptimizedJPEG(PillowCodec):
-    """The same pixels with Huffman tables made for each file: smaller, and most so at low rates."""
+    """JPEG with Huffman tables optimised for each file: the same pixels in smaller files, above all at low rates."""
 
     format = pictures.OPTIMIZED_JPEG
 
@@ -68,8 +68,8 @@ class OptimizedJPEG(PillowCodec):
 class JPEG2000(PillowCodec):
     """Irreversible JPEG 2000 by OpenJPEG, as a bare codestream.
 
-    The format has a rate and no quality: `quality` q asks for 24 / 1000^(1 - q / 100) bits per pixel, from 0.024 to 24,
-    as far as the header of about 150 bytes allows.
+    The format has a target rate instead of a quality: `quality` q asks for 24 / 1000^(1 - q / 100) bits per pixel, from
+    0.024 to 24, as far as the header of about 150 bytes allows.
 
     Source: https://www.itu.int/rec/T-REC-T.800
     """
@@ -78,7 +78,7 @@ class JPEG2000(PillowCodec):
 
 
 class AVIF(PillowCodec):
-    """Lossy AVIF by libavif, 4:2:0, at speed 4 of 0 (slowest) to 10.
+    """Lossy AVIF by libavif, 4:2:0, at speed 4 on the scale from 0 (slowest) to 10.
 
     Source: https://aomediacodec.github.io/av1-avif/
     """
@@ -87,7 +87,7 @@ class AVIF(PillowCodec):
 
 
 class JPEGXL(PillowCodec):
-    """JPEG XL by libjxl with its slowest, best search but one (effort 9); lossy below quality 100.
+    """JPEG XL by libjxl with its second slowest search (effort 9); lossy below quality 100.
 
     Source: https://www.iso.org/standard/85066.html
     """

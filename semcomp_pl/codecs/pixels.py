@@ -1,4 +1,4 @@
-"""Pixels as every codec and metric sees them: 8-bit values held as floats, and the checks of their shapes."""
+"""Pixels as all codecs and metrics see them: 8-bit values held as floats, with checks of shape and range."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,7 @@ from torch import Tensor
 from semcomp_pl.errors import SemcompError
 
 CAP = 100.0
-"""Decibels given to identical images, and the most that any image gets: one pixel-perfect image would otherwise make
-the mean infinite."""
+"""Largest PSNR, in decibels, which identical images get: a single one would otherwise make a mean infinite."""
 
 
 _SLACK = 0.5 / 255
@@ -17,7 +16,7 @@ def as_decoded(image: Tensor) -> Tensor:
     """The values that an 8-bit file would hold, still in [0, 1].
 
     Args:
-        image: float (..., H, W) of any floating type, range [0, 1]; what lies outside is clipped.
+        image: Float (..., H, W) of any floating type, range [0, 1]; other values are clipped.
 
     Returns:
         Float32 (..., H, W), multiples of 1/255.
@@ -31,10 +30,10 @@ def to_bytes(image: Tensor) -> Tensor:
 
 
 def check_image(image: Tensor) -> None:
-    """Refuse what no codec can compress.
+    """Refuse images that no codec can compress.
 
     Raises:
-        SemcompError: not a float image (3, H, W) of at least one pixel, or as `check_range`.
+        SemcompError: not a float image (3, H, W) of at least one pixel, or as for `check_range`.
     """
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
         raise SemcompError(
@@ -45,10 +44,10 @@ def check_image(image: Tensor) -> None:
 
 
 def check_range(image: Tensor) -> None:
-    """Refuse values that would be clipped to another picture.
+    """Refuse values that clipping would change visibly.
 
     Raises:
-        SemcompError: a value that is no finite number, or further outside [0, 1] than rounding to 8 bits forgives.
+        SemcompError: a value is not finite, or further outside [0, 1] than rounding to 8 bits hides.
     """
     low, high = float(image.min()), float(image.max())
     if not (low >= -_SLACK and high <= 1 + _SLACK):  # so that NaN is refused too
@@ -58,10 +57,10 @@ def check_range(image: Tensor) -> None:
 
 
 def check_pair(reconstruction: Tensor, image: Tensor) -> None:
-    """Refuse pairs that would broadcast into a wrong figure.
+    """Refuse pairs of different shapes, which broadcasting would turn into a wrong result.
 
     Raises:
-        SemcompError: not two tensors of one shape (B, 3, H, W).
+        SemcompError: not two tensors of the same shape (B, 3, H, W).
     """
     if reconstruction.shape != image.shape or image.ndim != 4 or image.shape[1] != 3:
         raise SemcompError(
@@ -74,8 +73,8 @@ def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
     """PSNR of each image over its pixels and channels, on 8-bit values.
 
     Args:
-        reconstruction: float (B, 3, H, W), RGB, range [0, 1].
-        image: the original, the same.
+        reconstruction: Float (B, 3, H, W), RGB, range [0, 1].
+        image: Originals, of the same shape and range.
 
     Returns:
         Float64 (B,), decibels, at most 100.

@@ -1,4 +1,4 @@
-"""The best that a codec of many qualities does at a target rate."""
+"""Search for the quality and downscale with which a codec does best at a target rate."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from semcomp_pl.codecs.base import Codec
 from semcomp_pl.codecs.pixels import bpp, psnr
 
 DOWNSCALES = (1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8)
-"""Factors that a search tries."""
+"""Downscale factors that a search tries; chosen by hand."""
 
 
 class Found(NamedTuple):
-    """A codec that fits the target rate, and what it makes of the image."""
+    """The codec that a search found for a target rate, and its result for the image."""
 
     codec: Codec
     data: bytes
@@ -30,19 +30,19 @@ class Found(NamedTuple):
 
 
 class Search:
-    """Looks for the highest PSNR over downscales whose file is no larger than a target.
+    """Finds the quality and downscale of highest PSNR whose file is no larger than a target.
 
-    For each downscale the quality is bisected, taking the rate to grow with it; where it does not quite, a slightly
-    better quality may be missed, but no file above the target is ever returned.
+    For each downscale the quality is bisected, on the assumption that the rate grows with it. If the rate is not quite
+    monotone, a slightly better quality may be missed, but no file above the target is ever returned.
 
-    The files of one image and their PSNR are remembered until `at` is given another one, so that further targets cost
-    little; what is found is what a new search would find.
+    The files of the latest image and their PSNR are cached until `at` is called with another image, so that further
+    targets cost little; the results are those of a new search.
 
     Args:
-        make: Makes a codec, as `WebP` does; called with `quality=` and, where it has a parameter of that name, with
-            `downscale=`. One without is searched at a downscale of 1 alone.
-        downscales: The factors to try.
-        qualities: The qualities to try, rising.
+        make: Callable that makes a codec, such as `WebP`; called with `quality=` and, if it has such a parameter,
+            `downscale=`. Without that parameter, only a downscale of 1 is searched.
+        downscales: Downscale factors to try.
+        qualities: Qualities to try, in ascending order.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Search:
         self._psnr: dict[tuple[int, float], float] = {}
 
     def at(self, image: Tensor, target_bpp: float) -> Found | None:
-        """What is best at a rate.
+        """The best result at or below a rate.
 
         Args:
-            image: float (3, H, W), RGB, range [0, 1]; the same object for all targets of an image, and not changed.
-            target_bpp: bits per pixel, inclusive.
+            image: Float (3, H, W), RGB, range [0, 1]; pass the same, unchanged object for all targets of an image.
+            target_bpp: Largest bits per pixel.
 
         Returns:
-            None where no file fits.
+            The result, or None if no file is small enough.
         """
         if image is not self._image:
             self._image, self._files, self._psnr = image, {}, {}
@@ -84,7 +84,7 @@ class Search:
         return self._make(quality=quality, downscale=downscale) if self._scales else self._make(quality=quality)
 
     def _fitting(self, image: Tensor, target_bpp: float, downscale: float) -> int | None:
-        """The highest quality found below a rate."""
+        """The highest quality found at or below a rate; None if there is none."""
 
         def rate(quality: int) -> float:
             point = quality, downscale
@@ -92,7 +92,7 @@ class Search:
                 self._files[point] = self._codec(point).compress(image)
             return bpp(self._files[point], image)
 
-        # what stands before the insertion point was probed, so it fits even where the rate is not monotone
+        # the quality before the insertion point was probed, so it fits even if the rate is not monotone
         count = bisect_right(self._qualities, target_bpp, key=rate)
         return self._qualities[count - 1] if count else None
 
@@ -111,16 +111,16 @@ def best_at(
     downscales: Sequence[float] = DOWNSCALES,
     qualities: Sequence[int] = range(101),
 ) -> Found | None:
-    """The highest PSNR over downscales whose file is no larger than the target, as `Search` finds it.
+    """The result of highest PSNR at or below a rate, as `Search` finds it.
 
     Args:
-        image: float (3, H, W), RGB, range [0, 1].
-        target_bpp: bits per pixel, inclusive.
-        make: as of `Search`, such as `WebP`.
-        downscales: the factors to try.
-        qualities: the qualities to try, rising.
+        image: Float (3, H, W), RGB, range [0, 1].
+        target_bpp: Largest bits per pixel.
+        make: Callable that makes a codec, such as `WebP`; see `Search`.
+        downscales: Downscale factors to try.
+        qualities: Qualities to try, in ascending order.
 
     Returns:
-        None where no file fits.
+        The result, or None if no file is small enough.
     """
     return Search(make, downscales, qualities).at(image, target_bpp)

@@ -1,4 +1,4 @@
-"""Data sets, their preparation and the one data module."""
+"""Data sets, their preparation, and the data module."""
 
 from semcomp_pl.data.cityscapes import Cityscapes
 from semcomp_pl.data.coco_stuff import CocoStuff10k, CocoStuff164k

@@ -1,7 +1,7 @@
-"""Prepared images in one memory-mapped file each for images, labels and instances.
+"""A cache of prepared samples, with one memory-mapped file each for images, labels and instances.
 
-Decoding a 2048x1024 PNG costs far more than reading its 256x128 version, so it is done once. A cache is a
-directory named by a hash of everything that changes its pixels; it appears by one rename, whole or not at all.
+Decoding a 2048x1024 PNG takes far longer than reading its 256x128 version, so it is done once. A cache is a directory
+named by a hash of everything that affects its pixels; it is created by a single rename, complete or not at all.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.spawning import defined_in_main, without_main
 
-_FORMAT = 4  # raise it when the files or the pixels of an unchanged image change
+_FORMAT = 4  # increase it when the layout of the files, or the pixels of an unchanged image, change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
 OnError = Literal["raise", "skip"]
 _Prepared = dict[str, NDArray[Any]] | str
 
 
 class Store:
-    """Read access to a finished cache: `names`, `skipped`, and per-sample arrays by index."""
+    """Read access to a complete cache: `names`, `skipped`, and the arrays of each sample by index."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -49,18 +49,18 @@ class Store:
         else:
             self._ends = {kind: np.cumsum([math.prod(shape) for shape in own]) for kind, own in shapes.items()}
             whole = {kind: (int(ends[-1]),) for kind, ends in self._ends.items()}
-        # arrays (N, H, W, ...); where sizes differ, the values of all images one after another
+        # arrays (N, H, W, ...); if sizes differ, flat arrays of the values of all images one after another
         self.maps = {kind: np.memmap(directory / kind, _DTYPES[kind], "r", shape=size) for kind, size in whole.items()}
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
-        """Workers reopen the files: a pickled memory map would carry every pixel."""
+        """Pickle the directory only: workers can reopen the files, and a pickled memory map would hold all pixels."""
         return Store, (self.directory,)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> dict[str, NDArray[Any]]:
-        """Arrays `image` (H, W, 3) and, where the data have them, `label` and `instance` (H, W)."""
+        """Arrays `image` (H, W, 3) and, if the data have them, `label` and `instance` (H, W)."""
         if not self._ends:
             return {kind: values[index] for kind, values in self.maps.items()}
         shapes = {kind: own[index] for kind, own in self._index["shapes"].items()}
@@ -68,7 +68,7 @@ class Store:
         return {kind: self.maps[kind][ends[kind] - math.prod(s) : ends[kind]].reshape(s) for kind, s in shapes.items()}
 
     def label_counts(self) -> NDArray[np.int64]:
-        """Pixels of each id 0..255 in all label maps together."""
+        """Number of pixels of each id 0..255 in all label maps together."""
         return np.array(self._index["labels"], np.int64)
 
     def statistics(self) -> tuple[list[float], list[float]]:
@@ -85,9 +85,9 @@ def build(
     workers: int = 0,
     on_error: OnError = "raise",
 ) -> Store:
-    """Open the cache of `samples` at `frame`, None for their own sizes, below `directory`; built where it is not there.
+    """Open the cache of `samples` at the size `frame` (None: their own sizes) in `directory`; build it if missing.
 
-    Safe when many processes ask at once: one builds, the others wait for it.
+    Safe for concurrent processes: one builds the cache while the others wait.
 
     Raises:
         SemcompError: the directory cannot be written, or a sample cannot be read (unless `on_error` is skip).
@@ -95,7 +95,7 @@ def build(
     if not samples:
         raise SemcompError(f"{source.root}: no image found, expected at least one; check --data.source.root")
     target = directory / cache_key(samples, source, frame)
-    if not target.is_dir():  # else a read-only directory will do
+    if not target.is_dir():  # an existing cache may be in a read-only directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with FileLock(target.with_suffix(".lock")):
@@ -149,8 +149,8 @@ def _build(
 
 @contextmanager
 def _prepared(samples: Sequence[Sample], read: partial[_Prepared], workers: int) -> Iterator[Iterator[_Prepared]]:
-    """The samples, read in order; on an error, those still waiting are left unread."""
-    workers = min(workers, len(samples) // 32)  # a process takes seconds to start
+    """The prepared samples, in order; if the caller stops early, the remaining samples are not read."""
+    workers = min(workers, len(samples) // 32)  # fewer images do not pay for the seconds that a process takes to start
     if workers >= 2 and defined_in_main(*read.keywords.values()):
         rank_zero_warn("images are prepared in one process: the source's class is defined in the script that runs")
         workers = 0
@@ -167,9 +167,10 @@ def _prepared(samples: Sequence[Sample], read: partial[_Prepared], workers: int)
 
 
 def _write(part: Path, samples: Sequence[Sample], results: Iterable[_Prepared], on_error: OnError) -> dict[str, Any]:
-    """Append every sample to the files of its kinds; return the index.
+    """Append all samples to the files and return the index.
 
-    Appended, not mapped: on a full disk a write is an error, a store into a mapped page kills the process.
+    Files are not memory-mapped for writing: on a full disk a write raises an error, while storing to a mapped page
+    kills the process.
     """
     names: list[str] = []
     skipped: list[str] = []
@@ -202,7 +203,7 @@ def _advice(message: str) -> str:
 
 
 def _moments(counts: NDArray[np.int64]) -> dict[str, list[float]]:
-    """Mean and standard deviation, in [0, 1], of channels whose 256 levels were counted."""
+    """Mean and standard deviation, in [0, 1], of each channel from counts (3, 256) of its levels."""
     levels, total = np.arange(256) / 255, counts[0].sum()
     mean = counts @ levels / total
     variance = (counts * (levels - mean[:, None]) ** 2).sum(1) / total
@@ -210,7 +211,7 @@ def _moments(counts: NDArray[np.int64]) -> dict[str, list[float]]:
 
 
 def _read(sample: Sample, source: ImageSource, frame: Frame | None) -> _Prepared:
-    """The prepared sample, or the message of its error: exceptions would stop the whole pool."""
+    """The prepared sample, or the message of its error, as an exception would stop the whole pool."""
     try:
         return prepare(sample, source, frame)
     except SemcompError as error:

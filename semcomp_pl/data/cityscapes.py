@@ -1,4 +1,4 @@
-"""Cityscapes and every data set in its layout."""
+"""Cityscapes, and data sets in the same layout."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from semcomp_pl.data.source import ImageSource, Sample, Split
 from semcomp_pl.files.images import read_index_map
 from semcomp_pl.files.places import expand_home
 
-_TABLE = [c for c in Torchvision.classes if c.id >= 0]  # licence plates, -1, are never drawn
+_TABLE = [c for c in Torchvision.classes if c.id >= 0]  # licence plates, -1, occur in no label map
 
 
 class Cityscapes(ImageSource):
     """Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016.
 
-    2975 + 500 + 1525 street images of 2048x1024, 19 classes, the test split without labels
+    2975 + 500 + 1525 street images of 2048x1024, 19 classes; the test split has no labels
     (https://arxiv.org/abs/1604.01685, https://www.cityscapes-dataset.com):
 
         root/leftImg8bit/{train,val,test}/CITY/NAME_leftImg8bit.png
@@ -36,11 +36,11 @@ class Cityscapes(ImageSource):
 
     @property
     def train_ids(self) -> Mapping[int, int]:
-        """Label ids 0..33 to the 19 train ids of the benchmark, the other classes to 255."""
+        """Map from label ids 0..33 to the benchmark's 19 train ids; other classes become 255."""
         return {c.id: c.train_id for c in _TABLE}
 
     def samples(self, split: Split) -> list[Sample]:
-        """Images by city and name, with label and instance maps but in the test split."""
+        """Images by city and name, with label and instance maps except in the test split."""
         images = find(self.root / "leftImg8bit" / split, "_leftImg8bit.png", "*/*")
         if split == "test":
             return [Sample(name, image) for name, image in images.items()]
@@ -52,7 +52,7 @@ class Cityscapes(ImageSource):
         return [Sample(name, image, labels[name], instances[name]) for name, image in images.items()]
 
     def read_instance(self, sample: Sample) -> NDArray[np.uint16]:
-        """Label id * 1000 + number for single things; the official map has plain label ids elsewhere."""
+        """Label id * 1000 + number for single objects, 0 elsewhere, where the official maps hold the label id."""
         assert sample.instance is not None
         ids = read_index_map(sample.instance)
         return np.where(ids >= 1000, ids, 0).astype(np.uint16)

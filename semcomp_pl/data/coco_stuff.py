@@ -1,4 +1,4 @@
-"""COCO-Stuff in its two releases, one taxonomy.
+"""The two releases of COCO-Stuff, which share one taxonomy.
 
 Caesar et al., "COCO-Stuff: Thing and Stuff Classes in Context", CVPR 2018 (https://arxiv.org/abs/1612.03716).
 """
@@ -19,7 +19,7 @@ from semcomp_pl.files.images import read_index_map
 from semcomp_pl.files.places import expand_home
 from semcomp_pl.types import IGNORE
 
-# https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are one higher
+# from https://github.com/nightrome/cocostuff/blob/master/labels.txt, whose numbers are higher by one
 _TEXT = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
 street sign, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear,
@@ -41,7 +41,7 @@ wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-
 """
 NAMES = tuple(name.strip() for name in _TEXT.split(","))
 THINGS = 91
-# COCO's classes that nobody ever annotated: no pixel of either release has them
+# COCO classes that were never annotated: they occur in no pixel of either release
 ABSENT = frozenset(
     {
         *("street sign", "hat", "shoe", "eye glasses", "plate", "mirror", "window", "desk", "door"),
@@ -51,10 +51,10 @@ ABSENT = frozenset(
 
 
 class _CocoStuff(ImageSource):
-    """The taxonomy: 91 things, 91 stuff classes, 11 of the things never seen."""
+    """The taxonomy: 91 thing classes, 11 of which never occur, and 91 stuff classes."""
 
     first, unlabeled = 0, IGNORE
-    """The id of a person and that of no class, as the release's files have them."""
+    """The ids of `person` and of unlabelled pixels in the release's files."""
 
     def __init__(self, root: str, contiguous: bool) -> None:
         self.root = Path(expand_home(root))
@@ -63,14 +63,14 @@ class _CocoStuff(ImageSource):
 
     @property
     def train_ids(self) -> Mapping[int, int]:
-        """The release's ids to positions among the classes, unlabelled to 255."""
+        """Map from the release's ids to places in `classes`; unlabelled becomes 255."""
         return {self.unlabeled: IGNORE, **{self.first + i: n for n, i in enumerate(self.ids)}}
 
 
 class CocoStuff10k(_CocoStuff):
-    """COCO-Stuff 10k, version 1.1: 9000 training images, 1000 for validation and test alike.
+    """COCO-Stuff 10k, version 1.1: 9000 training images, and 1000 that serve for validation and for test.
 
-    As `cocostuff-10k-v1.1.zip` (https://github.com/nightrome/cocostuff10k) unpacks:
+    Layout of the unpacked `cocostuff-10k-v1.1.zip` (https://github.com/nightrome/cocostuff10k):
 
         root/imageLists/{train,test}.txt
         root/images/NAME.jpg
@@ -78,7 +78,7 @@ class CocoStuff10k(_CocoStuff):
 
     Args:
         root: Directory that holds these.
-        contiguous: Number the 171 classes that occur; otherwise all 182.
+        contiguous: Use the 171 classes that occur; otherwise all 182.
     """
 
     first, unlabeled = 1, 0
@@ -115,9 +115,9 @@ class CocoStuff10k(_CocoStuff):
         """The variable `S` of a MATLAB file."""
         try:
             return loadmat(path, variable_names=["S"])["S"].astype(np.int64)  # type: ignore[no-any-return]
-        except NotImplementedError:  # a file of MATLAB 7.3, as version 1.0 had, with other ids
+        except NotImplementedError:  # a MATLAB 7.3 file, as in version 1.0, which has other ids
             raise SemcompError(f"{path}: version 1.0 of COCO-Stuff 10k found, expected 1.1; fetch that") from None
-        except Exception as error:  # scipy raises what the damage led to
+        except Exception as error:  # on damaged files scipy raises errors of many types
             raise SemcompError(
                 f"{path}: no readable label map S ({error!r}); fetch the file again, or pass --data.on_error=skip"
             ) from None
@@ -126,18 +126,19 @@ class CocoStuff10k(_CocoStuff):
 class CocoStuff164k(_CocoStuff):
     """COCO-Stuff 164k: 118287 training and 5000 validation images of COCO 2017, no test split.
 
-    As `{train,val}2017.zip` and `stuffthingmaps_trainval2017.zip` (https://github.com/nightrome/cocostuff) unpack:
+    Layout of the unpacked `{train,val}2017.zip` and `stuffthingmaps_trainval2017.zip`
+    (https://github.com/nightrome/cocostuff):
 
         root/images/{train,val}2017/NAME.jpg
         root/annotations/{train,val}2017/NAME.png
 
     Args:
         root: Directory that holds these.
-        contiguous: Number the 171 classes that occur; otherwise all 182.
+        contiguous: Use the 171 classes that occur; otherwise all 182.
         images: Directory of a split's images below `root`; `SPLIT` stands for train or val.
-        labels: Directory of a split's label maps.
-        instances: Directory of a split's instance maps as SPADE's `coco_generate_instance_map.py`
-            (https://github.com/NVlabs/SPADE) writes them; none if not given.
+        labels: Directory of a split's label maps, likewise.
+        instances: Directory of a split's instance maps, likewise, as written by SPADE's
+            `coco_generate_instance_map.py` (https://github.com/NVlabs/SPADE). If not given, there are no instances.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class CocoStuff164k(_CocoStuff):
         return [Sample(name, image, labels[name], instances[name]) for name, image in images.items()]
 
     def read_instance(self, sample: Sample) -> NDArray[np.uint16]:
-        """Numbers from 1 on things and 0 on stuff; the file counts from 0 and has label ids elsewhere."""
+        """Numbers from 1 for things, 0 for stuff; the file counts things from 0 and holds label ids for stuff."""
         assert sample.label is not None
         assert sample.instance is not None
         things = self.read_ids(sample.label) < THINGS

@@ -1,4 +1,4 @@
-"""The one LightningDataModule: prepares, caches, augments and batches every data set alike."""
+"""The LightningDataModule that prepares, caches, augments and batches all data sets."""
 
 from pathlib import Path
 from typing import Any
@@ -19,27 +19,29 @@ from semcomp_pl.files.places import expand_home
 
 
 class ImageDataModule(LightningDataModule):
-    """Batches (`semcomp_pl.types.Batch`) of one size from any image source.
+    """Batches (`semcomp_pl.types.Batch`) from any image source.
 
     Args:
         source: The data set.
-        size: Height and width in pixels of every image: cropped to this shape at the centre, then resized; `null` for
-            the images as they are, which are then evaluated one at a time.
-        train_size: Height and width at which training images are kept before the random crop; `size` if not
-            given.
-        crop_scale: Smallest and largest side of the random training crop, as a fraction of the largest crop of
-            `crop_size`'s shape; the crop is resized to `crop_size`.
-        crop_size: Height and width of training images; `size` if not given. Needed for training where `size` is null.
+        size: Height and width in pixels of all images, which are cropped to this aspect ratio at the centre and
+            resized. `null` keeps images as they are and evaluates them one at a time.
+        train_size: Height and width in pixels of cached training images, from which random crops are taken; `size` if
+            not given.
+        crop_scale: Smallest and largest side of the random training crop, as a fraction of the largest possible crop
+            of `crop_size`'s aspect ratio; the crop is then resized to `crop_size`.
+        crop_size: Height and width in pixels of training images; `size` if not given. Required for training if `size`
+            is null.
         flip: Mirror training images at random.
         colour_jitter: Largest relative change of brightness, contrast and saturation of training images.
-        batch_size: Images in a training batch (a process).
-        eval_batch_size: Images in a validation, test or prediction batch.
-        num_workers: Processes that load training batches; as many build the cache.
-        test_split: Split that `test` and `predict` read; Cityscapes and others keep their test labels, so `val`.
-        instances: Load instance maps too.
-        cache_dir: Where prepared images are kept; beside the data (`ROOT/.semcomp_cache`) if not given.
-        on_error: What to do with an unreadable file: stop, or leave it out and say so.
-        seed: Seed of the training order.
+        batch_size: Number of images in a training batch, per process.
+        eval_batch_size: Number of images in a batch of validation, test or prediction.
+        num_workers: Number of processes that load training batches, and of those that build the cache.
+        test_split: Split that `test` and `predict` read; `val` by default, as Cityscapes and others publish no test
+            labels.
+        instances: Whether to load instance maps too.
+        cache_dir: Directory for prepared images; beside the data (`ROOT/.semcomp_cache`) if not given.
+        on_error: What to do about an unreadable file: `raise` stops, `skip` leaves it out with a warning.
+        seed: Seed of the order of training images.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes of the label maps; 0 without labels."""
+        """Number of classes of the label maps; 0 if there are no labels."""
         return self.source.num_classes
 
     @property
@@ -92,12 +94,12 @@ class ImageDataModule(LightningDataModule):
         return self.store("train").statistics()
 
     def class_shares(self) -> list[float]:
-        """Share of each class 0..K-1 in the labelled pixels of the training split."""
+        """Share of each class 0..K-1 among the labelled pixels of the training split."""
         known = self.store("train").label_counts()[: self.num_classes]
         return [float(share) for share in known / max(1, known.sum())]
 
     def store(self, split: Split) -> cache.Store:
-        """The prepared images of a split, from the cache or built now."""
+        """The prepared samples of a split; the cache is built if missing."""
         samples = self.source.samples(split)
         if not self.instances:
             samples = [sample._replace(instance=None) for sample in samples]
@@ -112,7 +114,7 @@ class ImageDataModule(LightningDataModule):
         return store
 
     def prepare_data(self) -> None:
-        """Make procedural data, once a machine."""
+        """Generate procedural data, once per machine."""
         self.source.prepare()
 
     def setup(self, stage: str) -> None:
@@ -124,7 +126,7 @@ class ImageDataModule(LightningDataModule):
                 rank_zero_warn(doubt, category=SemcompWarning)
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Shuffled, augmented, complete batches."""
+        """Shuffled and augmented batches; an incomplete last batch is dropped."""
         if self.crop_size is None:
             raise SemcompError(
                 "data.size=null without data.crop_size found, expected one size for all training images; give "
@@ -136,8 +138,7 @@ class ImageDataModule(LightningDataModule):
                 f"{self.source.root}: {len(data)} training images found, expected at least one batch of "
                 f"{self.batch_size} for each of {self._world()} processes; lower --data.batch_size"
             )
-        # A DistributedSampler even in one process: Lightning tells it the epoch, so the order is a function of
-        # (seed, epoch) and nothing else.
+        # a DistributedSampler even in one process: Lightning sets its epoch, so the order depends only on (seed, epoch)
         sampler: DistributedSampler[Any] = DistributedSampler(
             data, self._world(), self._rank(), seed=self.seed, drop_last=True
         )
@@ -151,11 +152,11 @@ class ImageDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Every validation image once, over all processes."""
+        """Batches of validation images, each image once over all processes."""
         return self._eval_dataloader("val")
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Every image of the test split once, over all processes."""
+        """Batches of the test split's images, each image once over all processes."""
         return self._eval_dataloader(self.test_split)
 
     predict_dataloader = test_dataloader
@@ -168,7 +169,7 @@ class ImageDataModule(LightningDataModule):
                 "one each; lower --trainer.devices"
             )
         sampler = UnrepeatedDistributedSampler(data, self._world(), self._rank(), shuffle=False)
-        # by name: for `predict` Lightning makes the loader anew, and a positional batch size would be given twice
+        # by keyword: Lightning rebuilds the loader for `predict`, and would pass a positional batch size twice
         return DataLoader(data, batch_size=self.eval_batch_size, sampler=sampler)
 
     def _world(self) -> int:
@@ -200,9 +201,10 @@ class ImageDataset(Dataset[dict[str, Any]]):
 
 
 class RandomCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """A random box of the frame's shape, its side a random fraction of the largest such box, resized.
+    """Crops a random box of the frame's aspect ratio and resizes it to the frame.
 
-    torchvision's RandomResizedCrop draws areas and falls back to another shape near the full size.
+    The box's side is a random fraction, within `scale`, of the largest such box. torchvision's RandomResizedCrop draws
+    areas instead, and falls back to another aspect ratio near the full size.
     """
 
     def __init__(self, frame: Frame, scale: tuple[float, float]) -> None:
@@ -212,7 +214,7 @@ class RandomCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no type
         self.frame, self.scale = frame, scale
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw the box."""
+        """Draw a random box."""
         height, width = v2.functional.get_size(flat_inputs[0])
         left, top, right, bottom = self.frame.box((width, height))
         side = torch.empty(1).uniform_(*self.scale).item()
@@ -226,7 +228,7 @@ class RandomCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no type
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Crop and resize one image or map."""
-        # torchvision resizes masks by its older nearest rule, half a step off from where it resizes images
+        # torchvision resizes masks by its older nearest rule, which shifts them by half a pixel against images
         mask = isinstance(inpt, tv_tensors.Mask)
         mode = v2.InterpolationMode.NEAREST_EXACT if mask else v2.InterpolationMode.BICUBIC
         pixels = inpt.as_subclass(torch.Tensor)

@@ -1,4 +1,4 @@
-"""Any directory of images, with index masks of the same names or without."""
+"""Directories of images, with or without index masks of the same names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +14,18 @@ from semcomp_pl.types import IGNORE
 
 
 class Folder(ImageSource):
-    """Images in one directory a split, index masks of the same names in another.
+    """Images in one directory per split, and index masks of the same names in another.
 
     Args:
         root: Directory that holds the others.
-        train: Images of the training split, below `root`.
-        val: Images of the validation split, below `root`.
-        test: Images of the test split, below `root`; none if not given.
-        masks: Where a split's masks are: appended to its directory (`annot`: `train` -> `trainannot`), or with
-            `{split}` the whole path below `root` (`ann_dir/{split}`: `img_dir/train` -> `ann_dir/train`); none for
-            images without masks.
+        train: Directory of the training split's images, below `root`.
+        val: Directory of the validation split's images, below `root`.
+        test: Directory of the test split's images, below `root`; if not given, there is no test split.
+        masks: Directory of a split's masks: either a suffix to the directory of its images (`annot`: `train` ->
+            `trainannot`), or a path below `root` with `{split}` (`ann_dir/{split}`: `img_dir/train` ->
+            `ann_dir/train`). If not given, there are no masks.
         classes: Names of the mask values 0..K-1; 255 and `ignore_id` are ignored.
-        ignore_id: One more mask value to be read as ignored.
+        ignore_id: A further mask value to ignore.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Folder(ImageSource):
 
     @property
     def train_ids(self) -> Mapping[int, int]:
-        """The mask values as they are, `ignore_id` as 255."""
+        """Identity for the mask values 0..K-1; `ignore_id` becomes 255."""
         return {**super().train_ids, self.ignore_id: IGNORE}
 
     def samples(self, split: Split) -> list[Sample]:
-        """Images by name, each with its mask."""
+        """Images by name, each with its mask if there are masks."""
         name = self.directories[split]
         if name is None:
             raise SemcompError(f"{self.root}: no {split} directory was named; pass --data.source.{split}")
@@ -63,7 +63,7 @@ class Folder(ImageSource):
         return [Sample(stem, image, masks[stem]) for stem, image in images.items()]
 
     def doubts(self, counts: NDArray[np.int64]) -> list[str]:
-        """Classes that no training mask shows."""
+        """A sentence about classes that occur in no training mask, if there are any."""
         absent = [name for name, count in zip(self.classes, counts, strict=False) if not count]
         if not absent or not counts.any():
             return []

@@ -1,4 +1,4 @@
-"""The deterministic preparation of an image and its maps: centre crop to the frame's shape, resize."""
+"""Deterministic preparation of an image and its maps: centre crop to the frame's aspect ratio, then resize."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ class Frame(NamedTuple):
     width: int
 
     def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Largest centred box of the frame's aspect in an image of (width, height) `size`."""
+        """Largest centred box of the frame's aspect ratio in an image of `size` (width, height)."""
         width, height = size
         aspect = self.width / self.height
         crop_width, crop_height = min(width, height * aspect), min(height, width / aspect)
@@ -26,12 +26,12 @@ class Frame(NamedTuple):
         return left, top, left + crop_width, top + crop_height
 
     def image(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Uint8 (height, width, 3), bicubic with antialiasing."""
+        """Cropped and resized image, uint8 (height, width, 3), by bicubic interpolation with antialiasing."""
         box = self.box(image.size)
         return np.asarray(image.resize((self.width, self.height), Image.Resampling.BICUBIC, box=box))
 
     def map(self, ids: NDArray[Any]) -> NDArray[Any]:
-        """The map (height, width) by the nearest sample: ids are never mixed."""
+        """Cropped and resized map (height, width), by nearest neighbour: ids are never mixed."""
         height, width = ids.shape
         left, top, right, bottom = self.box((width, height))
         rows = top + (np.arange(self.height) + 0.5) * (bottom - top) / self.height
@@ -41,9 +41,9 @@ class Frame(NamedTuple):
 
 
 def prepare(sample: Sample, source: ImageSource, frame: Frame | None) -> dict[str, NDArray[Any]]:
-    """Read one sample: `image` uint8 (H, W, 3), `label` uint8 and `instance` uint16 (H, W) where it has them.
+    """Read one sample: `image` uint8 (H, W, 3), and `label` uint8 and `instance` uint16 (H, W) if it has them.
 
-    With `frame` None the files' own size is kept.
+    If `frame` is None, images keep the size of their files.
 
     Raises:
         SemcompError: an unreadable file, an id outside the taxonomy, or a map of another size than its image.

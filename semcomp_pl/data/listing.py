@@ -1,4 +1,4 @@
-"""Finding the files of a data set and pairing them, with errors that say what is missing."""
+"""Functions that find and pair the files of a data set, with errors that say what is missing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +9,17 @@ from semcomp_pl.files.places import printable
 
 
 def find(directory: Path, ending: str = "", pattern: str = "*") -> dict[str, Path]:
-    """Files below `directory` by name without `ending`, sorted; all images by stem if no ending is given.
+    """Files below `directory`, by name without `ending`, sorted; without an ending, all images by stem.
 
     Raises:
-        SemcompError: no such directory, no such file in it, or two files of one name.
+        SemcompError: the directory does not exist, holds no such file, or holds two files of the same name.
     """
     if not directory.is_dir():
         raise SemcompError(f"{directory}: no such directory, expected images in it; check --data.source.root")
     files = sorted(directory.glob(pattern + ending))
     if not ending:
         files = [path for path in files if is_image(path)]
-    # file managers leave hidden files beside real ones, and a link to nothing is no file
+    # file managers leave hidden files beside real ones, and links may be dangling
     files = [path for path in files if path.is_file() and not path.name.startswith(".")]
     if not files:
         what = pattern + ending if ending else "image (PNG, JPEG, ...)"
@@ -44,5 +44,5 @@ def check_pairs(images: Mapping[str, Path], maps: Mapping[str, Path], where: Pat
 
 
 def some(names: list[str]) -> str:
-    """How many, and the first five."""
+    """The number of names, and the first five of them."""
     return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else "0"

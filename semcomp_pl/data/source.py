@@ -1,4 +1,4 @@
-"""Where images lie and what their labels mean: the one interface of every data set."""
+"""The interface of all data sets: where images are and what their labels mean."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ class Sample(NamedTuple):
 class ImageSource(ABC):
     """A data set on disk: lists the files of a split and reads its label maps as train ids.
 
-    A new data set is one subclass. Decoding, cropping, caching, augmentation and batching are the
-    data module's, the same for all.
+    A new data set needs one subclass. Decoding, cropping, caching, augmentation and batching are done by the data
+    module, in the same way for all.
     """
 
     root: Path
@@ -37,24 +37,24 @@ class ImageSource(ABC):
 
     @property
     def num_classes(self) -> int:
-        """Number K of classes, without the ignored one."""
+        """Number of classes K, without the ignored one."""
         return len(self.classes)
 
     @property
     def train_ids(self) -> Mapping[int, int]:
-        """Train id, 0..K-1 or 255 = ignore, of every id that a label file may hold."""
+        """Map from every id that a label file may hold to its train id: 0..K-1, or 255 = ignore."""
         return {**{i: i for i in range(self.num_classes)}, IGNORE: IGNORE}
 
     @abstractmethod
     def samples(self, split: Split) -> list[Sample]:
-        """Files of `split`, in a fixed order.
+        """The samples of a split, in a fixed order.
 
         Raises:
             SemcompError: the root is missing, has another layout, or holds no image of this split.
         """
 
-    def prepare(self) -> None:  # noqa: B027 (most data sets have nothing to make)
-        """Make the data where they can be made (procedural data); called once, by one process."""
+    def prepare(self) -> None:  # noqa: B027 (most data sets have nothing to generate)
+        """Generate the data if they are procedural; called once, by one process."""
 
     def read_label(self, path: Path) -> NDArray[np.uint8]:
         """Label map (H, W) of train ids, 255 = ignore.
@@ -67,7 +67,7 @@ class ImageSource(ABC):
         table[list(self.train_ids)] = list(self.train_ids.values())
         mapped: NDArray[Any] = table[
             ids.clip(-1, len(table) - 1)
-        ]  # the last entry is nobody's: for ids beyond either end
+        ]  # the last entry belongs to no id, and catches ids beyond either end
         wrong = ids[mapped < 0]
         if wrong.size:
             raise SemcompError(
@@ -77,7 +77,7 @@ class ImageSource(ABC):
         return mapped.astype(np.uint8)
 
     def read_ids(self, path: Path) -> NDArray[Any]:
-        """Integer map (H, W) as the label file holds it."""
+        """Integer map (H, W) of the ids in a label file."""
         return read_index_map(path)
 
     def read_instance(self, sample: Sample) -> NDArray[np.uint16]:
@@ -86,11 +86,11 @@ class ImageSource(ABC):
         return read_index_map(sample.instance).astype(np.uint16)
 
     def doubts(self, counts: NDArray[np.int64]) -> list[str]:
-        """What is strange about the pixels of each train id 0..255 in the training split, in sentences."""
+        """Sentences about anything suspicious in the pixel counts of train ids 0..255 in the training split."""
         return []
 
     def key(self) -> list[Any]:
-        """What of this object changes the pixels that are read, for the cache."""
+        """The attributes that affect the pixels that are read, as part of the cache's key."""
         return [type(self).__qualname__, self.classes, sorted(self.train_ids.items())]
 
 

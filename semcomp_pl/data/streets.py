@@ -1,18 +1,18 @@
-"""Procedural street scenes: the default data set, made on the spot."""
+"""Procedural street scenes: the default data set, generated on first use."""
 
 from semcomp_pl.data.cityscapes import Cityscapes
 
 
 class StreetScenes(Cityscapes):
-    """Seeded procedural scenes in Cityscapes' layout, label ids and classes.
+    """Seeded procedural scenes in Cityscapes' layout, with its label ids and classes.
 
     Args:
-        root: Directory to write them to; left as it is where they are there already.
+        root: Directory to write the scenes to; left as it is if it holds them already.
         train: Number of training scenes.
         val: Number of validation scenes.
         test: Number of test scenes, which have no labels.
-        size: Height and width in pixels.
-        seed: Seed of all scenes.
+        size: Height and width of the scenes in pixels.
+        seed: Seed of the data set.
     """
 
     def __init__(

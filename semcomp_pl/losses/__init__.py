@@ -1,4 +1,4 @@
-"""Loss functions: pairs of tensors to scalars, nothing else."""
+"""Loss functions, from tensors to scalars."""
 
 from semcomp_pl.losses.adversarial import (
     feature_matching,

@@ -1,7 +1,8 @@
-"""Least-squares GAN and feature matching, over every scale of the discriminator.
+"""Least-squares GAN losses and feature matching, over all scales of the discriminator.
 
-Each function takes what `semcomp_pl.nets.discriminator.Discriminator` returns: per scale the activations of each
-layer, the last being the scores. Means are over scales, so that a loss keeps its size whatever their number.
+The functions take the output of `semcomp_pl.nets.discriminator.Discriminator`: for each scale the activations of each
+layer, the last ones being the scores. Losses are averaged over scales, so that their size does not depend on the number
+of scales.
 
 Source: Mao et al., https://arxiv.org/abs/1611.04076 (least squares); Wang et al.,
 https://arxiv.org/abs/1711.11585 (feature matching).
@@ -16,17 +17,17 @@ from semcomp_pl.nets.discriminator import Features
 
 
 def least_squares_generator(fake: Features) -> Tensor:
-    """E[(D(x̂) - 1)²]."""
+    """The generator's loss E[(D(x̂) - 1)²]."""
     return _mean([((scale[-1].float() - 1) ** 2).mean() for scale in fake])
 
 
 def least_squares_discriminator(real: Features, fake: Features) -> tuple[Tensor, Tensor]:
-    """The two halves E[(D(x) - 1)²] and E[D(x̂)²]; their half sum is D's loss, 0.25 where D is lost."""
+    """The terms E[(D(x) - 1)²] and E[D(x̂)²]; D's loss is half their sum, 0.25 if D cannot tell x and x̂ apart."""
     return least_squares_generator(real), _mean([(scale[-1].float() ** 2).mean() for scale in fake])
 
 
 def feature_matching(fake: Features, real: Features) -> Tensor:
-    """Mean absolute difference of activations, over layers (without the scores) and scales."""
+    """Mean absolute difference of activations, averaged over layers (without the scores) and scales."""
     pairs = zip(chain(*(s[:-1] for s in fake)), chain(*(s[:-1] for s in real)), strict=True)
     return _mean([(a.float() - b.detach().float()).abs().mean() for a, b in pairs])
 

@@ -1,4 +1,4 @@
-"""How far two images are apart pixel by pixel, and latents from what the quantiser can express."""
+"""Pixel-wise distances between images, and a penalty for latents out of the quantiser's range."""
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ def absolute_distortion(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def structural_dissimilarity(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """1 - SSIM of images (B, 3, H, W) in [0, 1], mean over the batch; sides of 6 or more.
+    """1 - SSIM of images (B, 3, H, W) in [0, 1], averaged over the batch; sides must be at least 6.
 
     Source: Wang et al., IEEE TIP 2004, https://doi.org/10.1109/TIP.2003.819861.
     """
@@ -31,11 +31,11 @@ def structural_dissimilarity(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def range_penalty(latent: Tensor, levels: int) -> Tensor:
-    """Mean squared distance of a latent of any shape beyond half a step outside the outermost of L centres.
+    """Mean squared distance of a latent of any shape from the range that reaches half a step beyond L centres.
 
-    Soft assignment has no gradient out there, so a channel that drifts away would be lost for good: measured at
-    learning rate 1e-3, after 50 epochs. The pull back is the counterpart of van den Oord et al.'s commitment loss,
-    https://arxiv.org/abs/1711.00937, and zero for every latent in reach.
+    Soft assignment has no gradient outside, so a channel that drifts away would be lost for good; this was observed
+    after 50 epochs at learning rate 1e-3. The penalty is the counterpart of van den Oord et al.'s commitment loss,
+    https://arxiv.org/abs/1711.00937, and is zero for latents within the range.
     """
     reach = levels / 2  # the outermost centre is (L - 1) / 2
     return ((latent.float().abs() - reach).clamp(min=0) ** 2).mean()

@@ -1,4 +1,4 @@
-"""Metrics over images, what is known of each, and the one collection that measures every codec."""
+"""Image metrics, the facts about each, and the collection that measures all codecs."""
 
 from semcomp_pl.metrics.catalogue import EXTRAS, SETS, Extra, describe, is_detail, ordered, perceptual
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM

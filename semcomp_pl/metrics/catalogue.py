@@ -1,4 +1,4 @@
-"""All metrics in the order to show them, and what is known of each column by its name."""
+"""All metrics in display order, and the facts about each column by its name."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -23,20 +23,20 @@ class _Described(Protocol):
     facts: ClassVar[dict[str, MetricFacts]]
 
 
-# by kind; of the metrics of perception, the first one that was measured stands for it in figures
+# grouped by kind; figures show the first perception metric that was measured
 CLASSES: tuple[type[_Described], ...] = (
     *(MeanRate, MeanPSNR, MeanMSSSIM),
     *(LPIPS, DISTS, FID, KID, FeatureDistance, MUSIQ, DiscriminatorFM),
     *(Judgement, LatentIoU),
 )
 FACTS: Mapping[str, MetricFacts] = {name: facts for one in CLASSES for name, facts in one.facts.items()}
-"""Of every column, or family of columns, in the order to show them."""
+"""Facts of all columns and families of columns, in display order."""
 EXTRAS = {name: cast(Callable[[], Metric], one) for one in CLASSES for name, facts in one.facts.items() if facts.extra}
-"""Classes of the metrics that only those who ask for them get."""
+"""Classes of the metrics that are computed only on request."""
 SETS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     name: facts.of_sets for name, facts in FACTS.items() if facts.of_sets is not None
 }
-"""Metrics that only a whole data set has, from features (N, D) of reconstructions and those of their originals."""
+"""Metrics of whole data sets, as functions of features (N, D) of reconstructions and those of their originals."""
 
 if TYPE_CHECKING:
     Extra: TypeAlias = str
@@ -45,7 +45,7 @@ else:
 
 
 def describe(name: str) -> MetricFacts:
-    """The facts of a column; one that no class describes is shown by its name and ranks nothing."""
+    """The facts of a column; an unknown column is shown under its own name and ranks nothing."""
     if name in FACTS:
         return FACTS[name]
     family = _family(name)
@@ -55,12 +55,12 @@ def describe(name: str) -> MetricFacts:
 
 
 def is_detail(name: str) -> bool:
-    """Whether a column is one of many, a class's or a channel's, that nobody wants to watch."""
+    """Whether a column is one of many, for a single class or channel, that progress bars should not show."""
     return describe(name).detail
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Columns in the order to show them: rate, distortion, perception, semantics, then the unknown by name."""
+    """Columns in display order: rate, distortion, perception, semantics, then unknown columns by name."""
     order = list(FACTS)
 
     def place(name: str) -> tuple[int, str]:
@@ -71,7 +71,7 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def perceptual(names: Iterable[str]) -> list[str]:
-    """Those of the columns that are metrics of perception; the first one stands for it."""
+    """The columns that are perception metrics; figures use the first one."""
     return [name for name in ordered(names) if describe(name).kind == "perception"]
 
 

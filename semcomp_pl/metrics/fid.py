@@ -1,4 +1,4 @@
-"""Distances between two sets of images: Fréchet and kernel inception distance."""
+"""Distances between two sets of images: Fréchet (FID) and kernel inception distance (KID)."""
 
 import warnings
 from typing import Any, ClassVar
@@ -18,18 +18,18 @@ INCEPTION = WeightFile(_NAME, f"https://github.com/toshas/torch-fidelity/release
 
 
 def fid(fake: Tensor, real: Tensor) -> Tensor:
-    """Fréchet distance of two sets of features: scalar float64.
+    """Fréchet distance between two sets of features: scalar float64.
 
     Args:
-        fake: features of reconstructions, (N, D).
-        real: features of originals, (M, D).
+        fake: Features of reconstructions, (N, D).
+        real: Features of originals, (M, D).
 
     Raises:
-        SemcompError: fewer than two of either.
+        SemcompError: one of the sets has fewer than two images.
     """
     _enough("fid", min(len(fake), len(real)))
     centred = [x.double() - x.double().mean(0) for x in (fake, real)]
-    # each covariance is R^T R with at most D rows in R: the trace of the root of their product is a nuclear norm
+    # each covariance is R^T R with at most D rows in R, so the trace of the root of their product is a nuclear norm
     one, other = (torch.linalg.qr(x, mode="r").R / (len(x) - 1) ** 0.5 for x in centred)
     shift = (fake.double().mean(0) - real.double().mean(0)).square().sum()
     root = torch.linalg.svdvals(one @ other.T).sum()
@@ -38,12 +38,12 @@ def fid(fake: Tensor, real: Tensor) -> Tensor:
 
 
 def kid(fake: Tensor, real: Tensor) -> Tensor:
-    """Kernel distance of two sets of features (N, D): scalar float64.
+    """Kernel distance between two sets of features (N, D): scalar float64.
 
-    The unbiased estimate, with a polynomial kernel of degree 3.
+    This is the unbiased estimate, with a polynomial kernel of degree 3.
 
     Raises:
-        SemcompError: fewer than two of either.
+        SemcompError: one of the sets has fewer than two images.
     """
     _enough("kid", min(len(fake), len(real)))
     return poly_mmd(real.double(), fake.double())
@@ -58,7 +58,7 @@ class InceptionFeatures(nn.Module):
         weights: File of the network's weights, converted from TensorFlow's.
 
     Raises:
-        SemcompError: the weights are not there or damaged, or torch-fidelity is not installed.
+        SemcompError: the weights are missing or damaged, or torch-fidelity is not installed.
     """
 
     num_features = 2048
@@ -70,7 +70,7 @@ class InceptionFeatures(nn.Module):
             network = NoTrainInceptionV3("inception-v3-compat", [str(self.num_features)], str(path))
         except ModuleNotFoundError:
             raise SemcompError("torch-fidelity, which has InceptionV3, not found; pip install torch-fidelity") from None
-        self._networks = (network,)  # a tuple is not registered
+        self._networks = (network,)  # in a tuple, so that it is not registered
         self.checkpoint = weights.name
 
     def forward(self, image: Tensor) -> Tensor:
@@ -84,16 +84,16 @@ class InceptionFeatures(nn.Module):
 class FID(FrechetInceptionDistance):
     """Fréchet inception distance between reconstructions and originals, on 8-bit values; lower is better.
 
-    It is biased: fewer images give a larger value, so values over fewer than 2048 images compare only with values over
-    equally many.
+    It is biased: fewer images give a larger value, so values over fewer than 2048 images can be compared only with
+    values over equally many images.
 
     Source: Heusel et al., https://arxiv.org/abs/1706.08500.
 
     Args:
-        features: Network from images to features (B, N), N its `num_features`; InceptionV3 by default.
+        features: Network from images to features (B, N), N being its `num_features`; InceptionV3 by default.
 
     Raises:
-        SemcompError: as `InceptionFeatures`; from `compute`, fewer than two images.
+        SemcompError: as for `InceptionFeatures`; from `compute`, there are fewer than two images.
     """
 
     facts: ClassVar = {
@@ -122,8 +122,8 @@ class FID(FrechetInceptionDistance):
 class KID(KernelInceptionDistance):
     """Kernel inception distance between reconstructions and originals, on 8-bit values; lower is better.
 
-    The unbiased estimate from all images at once, which may be negative; the usual mean over random subsets would
-    change from run to run.
+    This is the unbiased estimate from all images at once, which may be negative; the usual mean over random subsets
+    would vary from run to run.
 
     Source: Bińkowski et al., https://arxiv.org/abs/1801.01401.
 
@@ -131,7 +131,7 @@ class KID(KernelInceptionDistance):
         features: Network from images to features (B, N); InceptionV3 by default.
 
     Raises:
-        SemcompError: as `InceptionFeatures`; from `compute`, fewer than two images.
+        SemcompError: as for `InceptionFeatures`; from `compute`, there are fewer than two images.
     """
 
     facts: ClassVar = {
@@ -140,7 +140,7 @@ class KID(KernelInceptionDistance):
 
     def __init__(self, features: nn.Module | None = None) -> None:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")  # 16 kB an image
+            warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")  # 16 kB per image
             super().__init__(features or InceptionFeatures(), subsets=1, normalize=True)
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Means over images that do not depend on batches or processes."""
+"""Means over images that do not depend on batch sizes or the number of processes."""
 
 import torch
 from torch import Tensor
@@ -22,11 +22,11 @@ class ImageMean(Metric):
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def _add(self, values: Tensor) -> None:
-        """Count the images' values (B,)."""
-        # out of place: under inference_mode the states may be inference tensors
+        """Add the images' values (B,)."""
+        # not in place: under inference_mode the states may be inference tensors
         self.total = self.total + values.detach().double().sum()
         self.count = self.count + values.numel()
 
     def compute(self) -> Tensor:
-        """Scalar float64, NaN before the first image."""
+        """The mean, scalar float64; NaN before the first image."""
         return self.total / self.count

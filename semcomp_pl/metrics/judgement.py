@@ -1,4 +1,4 @@
-"""What a judge, a segmenter that no codec was trained against, predicts from reconstructions."""
+"""Metrics of the predictions of a judge, a segmenter that no codec was trained against."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, cast
@@ -13,7 +13,7 @@ from semcomp_pl.metrics.network import in_float32
 
 
 class Judge(Protocol):
-    """What a segmenter must offer to judge, besides being an nn.Module."""
+    """What a judge must offer besides being an nn.Module."""
 
     def predict(self, image: Tensor) -> Tensor:
         """Label maps, long (B, H, W), of images (B, 3, H, W) in [0, 1]."""
@@ -23,8 +23,8 @@ class Judge(Protocol):
 def class_scores(matrix: Tensor, classes: Sequence[str] = ()) -> dict[str, Tensor]:
     """`miou`, pixel `accuracy` and `iou_CLASS` of each class that occurs, from a confusion matrix (K, K).
 
-    Classes without names are called by their index; blanks in names become `_`. Float64 scalars in [0, 1]; empty where
-    no pixel was judged.
+    Classes without names are called by their index; blanks in names become `_`. Float64 scalars in [0, 1]; empty if no
+    pixel was judged.
     """
     if not matrix.any():
         return {}
@@ -39,10 +39,10 @@ class Judgement(nn.Module):
     """IoU and accuracy of a judge's predictions, from confusion matrices of the whole data set.
 
     Args:
-        judge: What `Judge` describes; it is put in eval mode, follows the images' device and stays out of
+        judge: Segmenter as described by `Judge`; it is put in eval mode, follows the images' device and stays out of
             checkpoints.
         num_classes: Number of classes K.
-        classes: Their names, where known.
+        classes: Names of the classes, if known.
     """
 
     facts: ClassVar = {
@@ -57,13 +57,13 @@ class Judgement(nn.Module):
 
     def __init__(self, judge: nn.Module, num_classes: int, classes: Sequence[str] = ()) -> None:
         super().__init__()
-        self._judges = (judge.eval(),)  # a tuple is not registered: no weights in the checkpoint
+        self._judges = (judge.eval(),)  # in a tuple, so that its weights stay out of checkpoints
         self.classes = tuple(classes)
         self.truth, self.agreement, self.ceiling = (MeanIoU(num_classes) for _ in range(3))
 
     @torch.no_grad()
     def update(self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None) -> None:
-        """Count a batch of pairs (B, 3, H, W) in [0, 1], with label maps (B, H, W) where there are any."""
+        """Add a batch of pairs (B, 3, H, W) in [0, 1], with label maps (B, H, W) if available."""
         with in_float32(self._judges[0], image.device) as judge:
             predicted, original = (cast(Judge, judge).predict(as_decoded(x)) for x in (reconstruction, image))
         self.agreement.update(predicted, original)
@@ -74,9 +74,9 @@ class Judgement(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars over all images of all processes.
 
-        `miou_agreement` compares with the judge's own predictions of the originals. Where there were labels, `miou`,
-        `accuracy` and `iou_CLASS` of each class compare with them, `miou_ceiling` is the `miou` of the originals, and
-        `miou_ratio` the share of it that is left.
+        `miou_agreement` and `accuracy_agreement` compare with the judge's own predictions for the originals. If there
+        were labels, `miou`, `accuracy` and the `iou_CLASS` of each class compare with these, `miou_ceiling` is the
+        `miou` of the originals, and `miou_ratio` is `miou` as a share of it.
         """
         # three collective calls, in one order on all processes
         truth, agreement, ceiling = (metric.counts() for metric in (self.truth, self.agreement, self.ceiling))
@@ -89,11 +89,11 @@ class Judgement(nn.Module):
         return values
 
     def reset(self) -> None:
-        """Forget all images."""
+        """Discard all images counted so far."""
         for metric in (self.truth, self.agreement, self.ceiling):
             metric.reset()
 
     def provenance(self) -> dict[str, Any]:
-        """How the judge describes itself; empty if it does not."""
+        """The judge's own provenance; empty if it has none."""
         found: dict[str, Any] = getattr(self._judges[0], "provenance", dict)()
         return found

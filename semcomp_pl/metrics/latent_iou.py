@@ -15,9 +15,9 @@ def latent_confusions(symbols: Tensor, reference: Tensor, levels: int) -> Tensor
     """How often each level of the original (rows) became each level of the reconstruction (columns), per channel.
 
     Args:
-        symbols: long (B, C, h, w), 0..L-1: what the encoder makes of the reconstructions.
-        reference: what it makes of the originals.
-        levels: number of levels L.
+        symbols: The encoder's symbols of the reconstructions, long (B, C, h, w), 0..L-1.
+        reference: The encoder's symbols of the originals.
+        levels: Number of levels L.
 
     Returns:
         Long (C, L, L).
@@ -44,13 +44,13 @@ def latent_confusions(symbols: Tensor, reference: Tensor, levels: int) -> Tensor
 def latent_iou(symbols: Tensor, reference: Tensor, levels: int) -> Tensor:
     """IoU of each level over all symbols of a batch, averaged over the levels that occur in either.
 
-    It tells how stable a codec's code is, and ranks nothing: each codec is measured by its own encoder, and one that
-    codes all images alike would have 1.
+    It tells how stable a codec's code is, and ranks nothing: each codec is measured by its own encoder, and a codec
+    that codes all images alike would reach 1.
 
     Args:
-        symbols: of the reconstructions, as for `latent_confusions`.
-        reference: of the originals.
-        levels: number of levels L.
+        symbols: Symbols of the reconstructions, as for `latent_confusions`.
+        reference: Symbols of the originals.
+        levels: Number of levels L.
 
     Returns:
         Scalar float64 in [0, 1].
@@ -82,7 +82,7 @@ class LatentIoU(Metric):
         self.add_state("matrix", torch.zeros(channels, levels, levels, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, symbols: Tensor, reference: Tensor) -> None:
-        """Count a batch, shaped as for `latent_confusions`."""
+        """Add a batch; arguments as for `latent_confusions`."""
         self.matrix = self.matrix + latent_confusions(symbols, reference, self.levels)
 
     def compute(self) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ def image_confusions(prediction: Tensor, label: Tensor, num_classes: int) -> Ten
     """Number of pixels of each image by true class (rows) and predicted class (columns), except those labelled 255.
 
     Args:
-        prediction: long (B, H, W), 0..K-1.
-        label: long (B, H, W), 0..K-1 or 255.
-        num_classes: number of classes K.
+        prediction: Long (B, H, W), 0..K-1.
+        label: Long (B, H, W), 0..K-1 or 255.
+        num_classes: Number of classes K.
 
     Returns:
         Long (B, K, K).
@@ -65,7 +65,7 @@ def pixel_accuracy(confusion: Tensor) -> Tensor:
 
 
 class MeanIoU(Metric):
-    """Mean of the present classes' IoU, each over all pixels of all images.
+    """Mean IoU over the classes that occur, each over all pixels of all images.
 
     Args:
         num_classes: Number of classes K.
@@ -82,11 +82,11 @@ class MeanIoU(Metric):
         self.add_state("matrix", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, label: Tensor) -> None:
-        """Count a batch, shaped as for `confusion`."""
+        """Add a batch; arguments as for `confusion`."""
         self.matrix = self.matrix + confusion(prediction, label, self.num_classes)
 
     def compute(self) -> Tensor:
-        """Scalar float64 in [0, 1]; NaN where no pixel was judged."""
+        """The mean IoU, scalar float64 in [0, 1]; NaN if no pixel was judged."""
         return class_iou(self.matrix).nanmean()
 
     def counts(self) -> Tensor:

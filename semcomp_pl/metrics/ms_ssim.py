@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity, with fewer scales where an image is too small for five."""
+"""Multi-scale structural similarity, with fewer scales for images that are too small for five."""
 
 import math
 from typing import ClassVar
@@ -20,10 +20,10 @@ _LUMINANCE, _CONTRAST = 0.01**2, 0.03**2
 
 
 def scales_for(size: tuple[int, int]) -> int | None:
-    """How many scales an image of (height, width) `size` allows.
+    """Number of scales that an image of `size` (height, width) allows.
 
-    Every halved image must hold the 11x11 window: 11 pixels a side for one scale, 22, 44, 88, then 176 for
-    the standard five. None where the smaller side is below 11 and the metric does not exist.
+    Every halved image must hold the 11x11 window, so one scale needs sides of 11 pixels, two 22, then 44, 88, and the
+    standard five scales 176. None if a side is below 11, where the metric is undefined.
     """
     side = min(size)
     return next((scales for scales in (5, 4, 3, 2, 1) if side >> (scales - 1) >= len(_WINDOW)), None)
@@ -46,11 +46,11 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
     Source: https://ece.uwaterloo.ca/~z70wang/publications/msssim.pdf
 
     Args:
-        reconstruction: float (B, 3, H, W), RGB, range [0, 1].
-        image: the original, the same.
+        reconstruction: Float (B, 3, H, W), RGB, range [0, 1].
+        image: Originals, of the same shape and range.
 
     Returns:
-        Float64 (B,), range [0, 1]; NaN where a side is below 11.
+        Float64 (B,), range [0, 1]; NaN if a side is below 11 pixels.
 
     Raises:
         SemcompError: the shapes differ.
@@ -96,7 +96,7 @@ class MeanMSSSIM(Metric):
         self.add_state("count", torch.zeros(len(WEIGHTS), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
-        """Count a batch, shaped as for `ms_ssim`."""
+        """Add a batch; arguments as for `ms_ssim`."""
         values = ms_ssim(reconstruction, image).detach()
         scales = scales_for((image.shape[-2], image.shape[-1]))
         if scales is not None:
@@ -126,7 +126,7 @@ def _similarity(pair: Tensor) -> tuple[Tensor, Tensor]:
 
 def _blur(planes: Tensor) -> Tensor:
     """Gaussian means over all windows inside planes (..., H, W)."""
-    # shifted sums: on a CPU conv2d takes 9 to 20 times as long in float64
+    # sums of shifted planes: in float64 on a CPU, conv2d takes 9 to 20 times as long
     for dim in (-2, -1):
         inside = planes.shape[dim] - len(_WINDOW) + 1
         blurred = torch.zeros_like(planes.narrow(dim, 0, inside))

@@ -1,4 +1,4 @@
-"""Pretrained networks as metrics use them: found on disk, frozen, in float32, and kept out of checkpoints."""
+"""Pretrained networks for metrics: found on disk, frozen, in float32, and kept out of checkpoints."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class WeightFile(NamedTuple):
-    """A file of weights in torch.hub's directory, where the library that it belongs to looks for it.
+    """A file of weights in torch.hub's directory, where its library looks for it.
 
-    It is never downloaded: a machine without a network must fail at once, and each of many processes would download it.
+    It is never downloaded: machines without a network should fail at once, and every process would download it.
     """
 
     name: str
     url: str
-    """Where the file comes from."""
+    """Address to download the file from by hand."""
     sha256: str
     """First digits of its checksum, in hexadecimal."""
     folder: str = "checkpoints"
-    """Below torch.hub's directory, which is `$TORCH_HOME/hub` or `~/.cache/torch/hub`."""
+    """Folder below torch.hub's directory, which is `$TORCH_HOME/hub` or `~/.cache/torch/hub`."""
 
     def find(self) -> Path:
         """The path of the file.
 
         Raises:
-            SemcompError: it is not there, or its checksum differs.
+            SemcompError: the file is missing, or its checksum differs.
         """
         path = Path(torch.hub.get_dir()) / self.folder / self.name
         if not path.is_file():
@@ -51,7 +51,7 @@ class WeightFile(NamedTuple):
 
 @contextmanager
 def in_float32(network: Network, device: torch.device) -> Iterator[Network]:
-    """The network on this device, without gradients and in float32 whatever precision the codec runs in."""
+    """The network on a device, without gradients and in float32 even if the codec runs in another precision."""
     with torch.inference_mode(False):  # weights moved in inference mode could never be trained or saved again
         network.to(device)
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
@@ -59,12 +59,12 @@ def in_float32(network: Network, device: torch.device) -> Iterator[Network]:
 
 
 class NetworkMean(ImageMean):
-    """Mean over images of a value that a frozen network gives each, on 8-bit values.
+    """Mean over images of a value that a frozen network computes for each, on 8-bit values.
 
     Subclasses load the network and implement `values`.
 
     Args:
-        network: It is put in eval mode, follows the images' device and stays out of checkpoints.
+        network: Network, which is put in eval mode, follows the images' device and stays out of checkpoints.
         checkpoint: Name of its weights.
     """
 
@@ -73,20 +73,20 @@ class NetworkMean(ImageMean):
 
     def __init__(self, network: nn.Module, checkpoint: str) -> None:
         super().__init__()
-        self._networks = (network.eval(),)  # a tuple is not registered
+        self._networks = (network.eval(),)  # in a tuple, so that it is not registered
         self.checkpoint = checkpoint
         self._sizes: set[tuple[int, int]] = set()
 
     def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Value of each pair of images (B, 3, H, W): float (B,)."""
+        """The value of each pair of images (B, 3, H, W): float (B,)."""
         raise NotImplementedError
 
     def per_image(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """The value of each image.
 
         Args:
-            reconstruction: float (B, 3, H, W), RGB, range [0, 1].
-            image: the original, the same.
+            reconstruction: Float (B, 3, H, W), RGB, range [0, 1].
+            image: Originals, of the same shape and range.
 
         Returns:
             Float (B,).
@@ -106,9 +106,9 @@ class NetworkMean(ImageMean):
             return self.values(network, as_decoded(reconstruction), as_decoded(image))
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
-        """Count a batch, shaped as for `per_image`."""
+        """Add a batch; arguments as for `per_image`."""
         self._add(self.per_image(reconstruction, image))
 
     def provenance(self) -> dict[str, Any]:
-        """Name of the weights, and the sizes of all images that this object has measured."""
+        """Name of the weights, and the sizes of all images measured so far."""
         return {"checkpoint": self.checkpoint, "resolutions": [f"{w}x{h}" for h, w in sorted(self._sizes)]}

@@ -1,6 +1,6 @@
 """Perceptual metrics with published weights: LPIPS, DISTS and MUSIQ.
 
-Each needs one file of weights that no package contains; it is looked for where its library keeps it.
+Each needs one file of weights that no package contains; it is looked up where its library stores it.
 """
 
 from typing import Any, ClassVar
@@ -29,10 +29,10 @@ class LPIPS(NetworkMean):
     Source: Zhang et al., https://arxiv.org/abs/1801.03924.
 
     Args:
-        weights: File of AlexNet's weights from ImageNet; torchmetrics contains the linear layers.
+        weights: File of AlexNet's ImageNet weights; torchmetrics contains the linear layers.
 
     Raises:
-        SemcompError: the weights are not there or damaged.
+        SemcompError: the weights are missing or damaged.
     """
 
     facts: ClassVar = {"lpips": MetricFacts("LPIPS", "perception", higher_is_better=False, extra=True)}
@@ -55,10 +55,10 @@ class DISTS(NetworkMean):
     Source: Ding et al., https://arxiv.org/abs/2004.07728.
 
     Args:
-        weights: File of VGG16's weights from ImageNet; torchmetrics contains the others.
+        weights: File of VGG16's ImageNet weights; torchmetrics contains the others.
 
     Raises:
-        SemcompError: the weights are not there or damaged.
+        SemcompError: the weights are missing or damaged.
     """
 
     facts: ClassVar = {"dists": MetricFacts("DISTS", "perception", higher_is_better=False, extra=True)}
@@ -75,10 +75,10 @@ class DISTS(NetworkMean):
 
 
 class MUSIQ(NetworkMean):
-    """Quality of the reconstruction alone, 0 to 100; higher is better. It learned from people's ratings in KonIQ-10k.
+    """Quality of the reconstruction alone, 0 to 100; higher is better. It was trained on human ratings in KonIQ-10k.
 
-    It depends on the images' resolution, which `provenance` states beside the checkpoint. The network comes from pyiqa,
-    whose licence is non-commercial: it is imported nowhere else.
+    It depends on the images' resolution, which `provenance` states with the checkpoint. The network comes from pyiqa,
+    whose licence is non-commercial; it is imported nowhere else.
 
     Source: Ke et al., https://arxiv.org/abs/2108.05997; https://github.com/chaofengc/IQA-PyTorch.
 
@@ -86,7 +86,7 @@ class MUSIQ(NetworkMean):
         weights: File of pyiqa's weights, trained on KonIQ-10k.
 
     Raises:
-        SemcompError: the weights are not there or damaged.
+        SemcompError: the weights are missing or damaged.
     """
 
     facts: ClassVar = {
@@ -103,6 +103,6 @@ class MUSIQ(NetworkMean):
         super().__init__(network, weights.name)
 
     def values(self, network: nn.Module, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Ratings (B,) of the reconstructions."""
+        """Ratings (B,) of the reconstructions in a batch."""
         ratings: Tensor = network(reconstruction)
         return ratings.flatten()

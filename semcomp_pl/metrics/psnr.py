@@ -10,11 +10,11 @@ from semcomp_pl.metrics.image_mean import ImageMean
 
 
 class MeanPSNR(ImageMean):
-    """Mean over images of each image's PSNR; not the PSNR of the pooled error, which the worst images dominate."""
+    """Mean over images of each image's PSNR, not the PSNR of the pooled error, which the worst images dominate."""
 
     facts: ClassVar = {"psnr": MetricFacts("PSNR", "distortion", higher_is_better=True, digits=2, unit="dB")}
     higher_is_better = True
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
-        """Count a batch, shaped as for `codecs.pixels.psnr`."""
+        """Add a batch; arguments as for `codecs.pixels.psnr`."""
         self._add(psnr(reconstruction, image))

@@ -1,4 +1,4 @@
-"""The one collection of metrics that judges every codec."""
+"""The collection of metrics that measures all codecs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -25,15 +25,15 @@ class MetricSuite(nn.Module):
     follow the module's device; they stay out of its `state_dict`, as do the weights of the judge and other networks.
 
     Args:
-        num_classes: Number of classes K of the labels; needed with a judge.
-        judge: A segmenter, as for `Judgement`. It should not be the network that the codec was trained against.
-        classes: Names of the classes, where known.
-        extra: Further metrics, by name. One whose weights are missing is left out, with a warning.
-        latent: Metric of the symbols of codecs that have any.
-        discriminator: A trained discriminator, as for `DiscriminatorFM`.
+        num_classes: Number of classes K of the labels; required with a judge.
+        judge: Segmenter as for `Judgement`; it should not be the one that the codec was trained against.
+        classes: Names of the classes, if known.
+        extra: Names of further metrics; a metric whose weights are missing is left out with a warning.
+        latent: Metric of the symbols, for codecs that have symbols.
+        discriminator: Trained discriminator as for `DiscriminatorFM`.
 
     Raises:
-        SemcompError: a judge without `num_classes`, or an unknown extra metric.
+        SemcompError: a judge is given without `num_classes`, or an extra metric is unknown.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class MetricSuite(nn.Module):
         label: Tensor | None = None,
         symbols: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
-            reconstruction: float (B, 3, H, W), RGB, range [0, 1].
-            image: the original, the same.
-            bpp: bits per pixel of each image (B,), or one number for all, by the key it is reported under.
-            label: long (B, H, W), 255 = ignore; ground truth for the judge, if there is one.
-            symbols: what the codec's encoder makes of the reconstruction and of the original, each (B, C, h, w).
+            reconstruction: Float (B, 3, H, W), RGB, range [0, 1].
+            image: Originals, of the same shape and range.
+            bpp: Bits per pixel of each image (B,), or one number for all, by the key to report it under.
+            label: Ground truth for the judge, long (B, H, W), 255 = ignore.
+            symbols: The encoder's symbols of reconstructions and of originals, each (B, C, h, w).
 
         Raises:
-            SemcompError: shapes that differ, or ids outside the classes.
+            SemcompError: shapes differ, or ids are outside the classes.
         """
         self.psnr.update(reconstruction, image)
         self.ms_ssim.update(reconstruction, image)
@@ -99,12 +99,12 @@ class MetricSuite(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars by name, over all images of all processes.
 
-        `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel), what
-        `Judgement.compute` returns if there is a judge, what `LatentIoU.compute` returns if symbols were counted,
+        These are `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel), the results
+        of `Judgement.compute` if there is a judge and of `LatentIoU.compute` if symbols were counted,
         `discriminator_fm`, and the extra metrics.
         """
         values = {"psnr": self.psnr.compute(), **self.ms_ssim.compute()}
-        # one order on all processes: each compute is a collective call
+        # in the same order on all processes, as each compute is a collective call
         values |= {key: cast(MeanRate, self.rates[key]).compute() for key in sorted(self.rates)}
         if self.judgement is not None:
             values |= self.judgement.compute()
@@ -121,7 +121,7 @@ class MetricSuite(nn.Module):
         return values
 
     def reset(self) -> None:
-        """Forget all images and rate keys."""
+        """Discard all images and rate keys."""
         self.rates.clear()
         for part in (self.psnr, self.ms_ssim, self.judgement, self.latent, self.discriminator_fm):
             if part is not None:
@@ -130,7 +130,7 @@ class MetricSuite(nn.Module):
             cast(Metric, metric).reset()
 
     def provenance(self) -> dict[str, Any]:
-        """What the figures were measured with: judge, discriminator and networks, by name; plain values."""
+        """Provenance of judge, discriminator and networks by name, as plain values."""
         found = {"judge": self.judgement, "discriminator_fm": self.discriminator_fm, **self.extra}
         return {name: cast(Any, metric).provenance() for name, metric in found.items() if metric is not None}
 

@@ -13,7 +13,7 @@ from semcomp_pl.types import Batch, CodecOutput
 
 
 class LayeredCodec(LabelledGAN):
-    """x̂ = up(c) + f(s, up(c)) with c = Q(E(x, s)): deep semantic segmentation-based layered image compression (DSSLIC).
+    """x̂ = up(c) + f(s, up(c)), c = Q(E(x, s)): Akbari et al.'s deep semantic segmentation-based layered compression.
 
         (x, s) --E--> c --8 bits--> thumbnail --bilinear--> up(c) --+-------------(+)--> x̂
         s -----------------------------------------------------------+--f--> detail -^

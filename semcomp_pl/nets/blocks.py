@@ -9,7 +9,7 @@ Norm = Literal["channel", "instance"]
 
 
 class ChannelNorm(nn.Module):
-    """Normalise each position over its channels: what it does depends on no image size.
+    """Normalises each position over its channels, so that the result does not depend on the image size.
 
     Source: Ba et al., https://arxiv.org/abs/1607.06450; for codecs Mentzer et al.,
     https://arxiv.org/abs/2006.09965, section 3.2.
@@ -20,13 +20,13 @@ class ChannelNorm(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same; free of copies when `x` is in channels_last memory format."""
+        """(B, C, H, W) to the same shape, without a copy if `x` is in channels_last memory format."""
         normalised: Tensor = self.norm(x.permute(0, 2, 3, 1))
         return normalised.permute(0, 3, 1, 2)
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:
-    """Channel normalisation, or instance normalisation without affine part as in pix2pixHD."""
+    """Channel normalisation, or instance normalisation without affine parameters as in pix2pixHD."""
     return ChannelNorm(channels) if kind == "channel" else nn.InstanceNorm2d(channels)
 
 
@@ -80,18 +80,18 @@ class PreNormBlock(nn.Module):
 
 
 def upsample_block(inputs: int, outputs: int, norm: Norm, upsampling: Literal["resize", "transposed"]) -> nn.Module:
-    """`uk`: twice the size, by a fractional-strided convolution (paper) or by resize + convolution."""
-    if upsampling == "resize":  # leaves no checkerboard: https://distill.pub/2016/deconv-checkerboard
+    """`uk`: doubles the size, by a fractional-strided convolution (paper) or by resizing and convolution."""
+    if upsampling == "resize":  # avoids checkerboard artefacts: https://distill.pub/2016/deconv-checkerboard
         return nn.Sequential(nn.Upsample(scale_factor=2), ConvBlock(inputs, outputs, 3, norm))
     transposed = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
     return nn.Sequential(transposed, make_norm(norm, outputs), nn.ReLU())
 
 
 def shuffle_conv(inputs: int, outputs: int, kernel: int, factor: int) -> nn.Sequential:
-    """Convolution and pixel shuffle: `factor` times the size, (B, inputs, H, W) to (B, outputs, fH, fW).
+    """Convolution and pixel shuffle that enlarge `factor` times: (B, inputs, H, W) to (B, outputs, fH, fW).
 
-    The pixels of a cell start out equal, or the grid of cells shows after short training:
-    Aitken et al., https://arxiv.org/abs/1707.02937.
+    Weights are initialised such that the pixels of a cell are equal, as the grid of cells would otherwise show after
+    short training: Aitken et al., https://arxiv.org/abs/1707.02937.
     """
     convolution = nn.Conv2d(inputs, outputs * factor**2, kernel, padding=kernel // 2)
     for parameter in convolution.parameters():

@@ -1,4 +1,4 @@
-"""A codec as a plain network: encoder, quantiser, generator, the integers that its files need, and what it can do."""
+"""A codec as a plain network: encoder, quantiser, generator and entropy tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,20 +22,20 @@ from semcomp_pl.nets.trunk import TrunkShape
 from semcomp_pl.types import CodecOutput
 
 LabelMap = Literal["grid", "full"]
-"""A label map as it is sent: one label per cell of the latent, or the map at the image's size."""
+"""Form of a transmitted label map: one label per cell of the latent, or the map at the image's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodecShape(TrunkShape):
-    """The numbers that a codec is built from; a model's other hyper-parameters only say how it is trained.
+    """The parameters that a codec is built from; a model's other hyper-parameters concern its training only.
 
     Args:
-        levels: Quantisation levels L.
-        quantizer_gradient: As for `Quantizer`.
-        entropy_model: As for `EntropyTables`.
-        num_classes: Classes K of the label maps; 0 without.
-        class_names: Their names, where known.
-        label_map: How a codec that sends a label map sends it.
+        levels: Number of quantisation levels L.
+        quantizer_gradient: Gradient of the quantiser; see `Quantizer`.
+        entropy_model: Kind of entropy model; see `EntropyTables`.
+        num_classes: Number of classes K of the label maps; 0 for no label maps.
+        class_names: Names of the classes, if known.
+        label_map: Form in which a codec that sends a label map sends it.
     """
 
     levels: int = 5
@@ -53,32 +53,32 @@ class CodecShape(TrunkShape):
 
 
 class CodecNet(nn.Module):
-    """x̂ = G(Q(E(x))), and with a label map s that is sent along, x̂ = G(Q(E(x, s)), s).
+    """x̂ = G(Q(E(x))), or x̂ = G(Q(E(x, s)), s) with a label map s that is sent too.
 
         x --E--> latent --Q--> symbols --> centres --G--> x̂
 
-    Images are (B, 3, H, W) in [0, 1] of any size, label maps (B, H, W) of ids 0..K-1 or 255. This class sends symbols
-    alone; subclasses send more, and say so by `label_map` and `chooses_regions`.
+    Images are (B, 3, H, W) in [0, 1] of any size, label maps (B, H, W) of ids 0..K-1 or 255. This class sends only
+    symbols; subclasses may send more, which `label_map` and `chooses_regions` tell.
 
     Args:
-        shape: Its numbers.
+        shape: Parameters to build the codec from.
 
     Raises:
-        SemcompError: numbers from which no network can be built.
+        SemcompError: no network can be built from these parameters.
     """
 
     shape_type: ClassVar[type[CodecShape]] = CodecShape
     identity: ClassVar[tuple[str, ...]] = ("levels", "downsamplings", "trunk", "norm", "upsampling")
-    """Numbers of the shape that say what the weights mean; the others show in the weights' own shapes."""
+    """Parameters that enter the fingerprint, as the shapes of the weights do not show them."""
     mean: Tensor
     std: Tensor
 
     @classmethod
     def of(cls, hyper_parameters: Mapping[str, Any]) -> Self:
-        """The network of a model, whose hyper-parameters may be more than those that shape it.
+        """The network for a model's hyper-parameters, of which some may concern training only.
 
         Raises:
-            SemcompError: numbers from which no network can be built.
+            SemcompError: no network can be built from them.
         """
         return cls(cls.shape_type.of(hyper_parameters))
 
@@ -96,65 +96,65 @@ class CodecNet(nn.Module):
 
     @property
     def label_map(self) -> LabelMap | None:
-        """Which label map the files carry; none where the codec needs none."""
+        """Form of the label map that files carry; None if the codec needs none."""
         return None
 
     @property
     def chooses_regions(self) -> bool:
-        """Whether files may hold the symbols of some cells only, and then a heatmap of which."""
+        """Whether files may hold the symbols of some cells only, together with a heatmap of these cells."""
         return False
 
     @property
     def symbols_are_code(self) -> bool:
-        """Whether the symbols are a code of the codec's own, which `latent_iou` may compare."""
+        """Whether the symbols are a learned code, which `latent_iou` may compare, and not a picture."""
         return True
 
     @property
     def side_channels(self) -> int:
-        """Classes K of the label map that encoder and generator see, one-hot; 0 for none."""
+        """Number of classes K of the one-hot label map that encoder and generator see; 0 if they see none."""
         return self.shape.num_classes if self.label_map else 0
 
     @property
     def grid(self) -> Grid:
         """The cells of the latent."""
-        # neither reflection nor a mean over the image has a meaning on a single cell
+        # neither reflection padding nor instance normalisation works on a single cell
         least = 2 if self.shape.trunk == "paper" or self.shape.norm == "instance" else 1
         return Grid(self.shape.downsamplings, least)
 
     @property
     def reach(self) -> int:
-        """Cells of the grid that encoder and generator look beyond a cell, rounded up."""
+        """Number of cells, rounded up, that encoder and generator see beyond a cell."""
         return max(6, 2 * self.shape.blocks + 4)  # the fast encoder's 5.75, the generator's 2N + 2.75
 
     def build_encoder(self, trunk: TrunkShape) -> nn.Module:
-        """E, which takes a normalised image and a one-hot label map or None to the latent."""
+        """Build E, which maps a normalised image and a one-hot label map or None to the latent."""
         return make_encoder(trunk)
 
     def build_generator(self, trunk: TrunkShape) -> nn.Module:
-        """G, which takes a quantised latent and a one-hot label map or None to an image."""
+        """Build G, which maps a quantised latent and a one-hot label map or None to an image."""
         return make_generator(trunk)
 
     def build_tables(self) -> EntropyTables:
-        """The integers of the entropy coders."""
+        """Build the integer tables of the entropy coders."""
         shape = self.shape
         return EntropyTables(shape.channels, shape.levels, self.side_channels, shape.entropy_model)
 
     def sections(self) -> list[SectionCoder]:
-        """The coders of a file's sections, in its order, with the tables as they are now."""
+        """The coders of a file's sections, in the order of the file, with the current tables."""
         labels = self.label_section()
         latent = LatentSection(self.entropy.latent_coder(), self.grid, labels)
         return [latent] if labels is None else [labels, latent]
 
     def label_section(self) -> LabelSection | None:
-        """The coder of the label map, where one is sent."""
+        """The coder of the label map; None if none is sent."""
         coder = self.entropy.label_coder()
         return None if coder is None else LabelSection(coder, self.grid, self.label_map == "full")
 
     def forward(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> CodecOutput:
-        """Code and decode images; `keep` (B, H, W), bool, are the regions whose symbols are sent.
+        """Code and decode images; `keep` (B, H, W), bool, selects the regions whose symbols are sent.
 
         Raises:
-            SemcompError: regions for a codec that sends everything.
+            SemcompError: regions are given for a codec that sends everything.
         """
         label = None if label is None else self.pad(label)
         latent = self.analysis(self.pad(image), label)
@@ -165,33 +165,33 @@ class CodecNet(nn.Module):
         return CodecOutput(reconstruction[..., : image.shape[-2], : image.shape[-1]], latent, symbols)
 
     def analysis(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Image and label map, padded to the grid, to the latent (B, C, h, w)."""
+        """The latent (B, C, h, w) of an image and its label map, both padded to the grid."""
         image = image.contiguous(memory_format=torch.channels_last)
         normalised = (image - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
         latent: Tensor = self.encoder(normalised, self._one_hot(label))
         return latent
 
     def synthesis(self, quantized: Tensor, label: Tensor | None = None) -> Tensor:
-        """Quantised latent (B, C, h, w) and the label map as it was sent to an image (B, 3, 2^d h, 2^d w)."""
+        """The image (B, 3, 2^d h, 2^d w) of a quantised latent (B, C, h, w) and a label map in the form sent."""
         image: Tensor = self.generator(quantized, self._one_hot(label))
         return image
 
     def pad(self, image: Tensor) -> Tensor:
-        """Image (..., H, W), or label map, mirrored at its lower and right border up to a whole grid."""
+        """An image (..., H, W) or label map, mirrored at its lower and right border to fill whole cells of the grid."""
         return reflect_pad(image, *self.grid.pixels(image.shape[-2], image.shape[-1]))
 
     def sent(self, label: Tensor) -> Tensor:
-        """A padded label map (B, H, W) as it is sent: whole, or on the grid by majority vote."""
+        """A padded label map (B, H, W) in the form sent: unchanged, or reduced to the grid by majority vote."""
         return label if self.label_map == "full" else majority(label, self.shape.num_classes, self.grid.step)
 
     def heatmap(self, keep: Tensor) -> Tensor:
-        """The cells (B, h, w) that hold any pixel of a region (B, H, W), both bool."""
+        """The cells (B, h, w) that contain any pixel of a region (B, H, W), both bool."""
         if not self.chooses_regions:
             raise SemcompError("this codec sends every symbol, but a region to keep was given; use a SelectiveGAN")
         return F.max_pool2d(self.pad(keep)[:, None].float(), self.grid.step)[:, 0] > 0
 
     def bpp_bound(self, height: int, width: int) -> float:
-        """Bits per pixel without entropy model: H/2^d * W/2^d * C * log2 L, and log2(K + 1) for each label sent."""
+        """Bits per pixel without an entropy model: H/2^d * W/2^d * C * log2 L bits, and log2(K + 1) per label sent."""
         cells = math.prod(self.grid.cells(height, width))
         bits = self.quantizer.bound_bits(cells * self.shape.channels)
         if self.label_map:
@@ -204,11 +204,11 @@ class CodecNet(nn.Module):
 
 
 class ConditionalNet(CodecNet):
-    """x̂ = G(Q(E(x, s)), s): the file carries s, on the grid or at the image's size."""
+    """x̂ = G(Q(E(x, s)), s), where the file carries s on the grid or at the image's size."""
 
     identity = (*CodecNet.identity, "label_map")
 
     @property
     def label_map(self) -> LabelMap:
-        """As its shape says."""
+        """Form of the label map, from the codec's shape."""
         return self.shape.label_map

@@ -1,4 +1,4 @@
-"""The context model while it learns: the networks of `semcomp_pl.coding.context` in floating point."""
+"""The context model in training: the networks of `semcomp_pl.coding.context` in floating point."""
 
 import math
 from typing import Any, NamedTuple
@@ -23,23 +23,23 @@ class Frozen(NamedTuple):
 
 
 class ContextNet(nn.Module):
-    """Probabilities of a grid's symbols from their neighbours.
+    """Predicts the probabilities of a grid's symbols from their neighbours.
 
     Args:
-        channels: C of the latent.
-        levels: L of the quantiser.
-        classes: K of the label map known beside the symbols; 0 for none.
+        channels: Number of channels C of the latent.
+        levels: Number of levels L of the quantiser.
+        classes: Number of classes K of the label map that the decoder also knows; 0 for none.
     """
 
     def __init__(self, channels: int, levels: int, classes: int) -> None:
         super().__init__()
         self.channels, self.levels, self.classes = channels, levels, classes
         shapes = layers(channels, levels, classes)
-        # module names may hold no dots
+        # module names may not contain dots
         self.linears = nn.ModuleDict({_key(s.name): nn.Linear(s.inputs, s.outputs) for s in shapes})
 
     def forward(self, symbols: NDArray[np.uint8], label: NDArray[Any] | None = None) -> Tensor:
-        """Code length in nats of symbols (B, C, H, W), given label maps (B, H, W), but for the first cells'."""
+        """Code length in nats of symbols (B, C, H, W), given label maps (B, H, W), without each grid's first cell."""
         batch, channels = symbols.shape[:2]
         total = torch.zeros(())
         for level, kind in steps(*symbols.shape[2:]):
@@ -84,7 +84,7 @@ class ContextNet(nn.Module):
         for shape in layers(self.channels, self.levels, self.classes):
             linear = self._linear(shape.name)
             weight, bias = linear.weight.double(), linear.bias.double()
-            # logits leave the nats of training for the steps of `semcomp_pl.coding.fixed`
+            # logits are converted from nats to the steps of `semcomp_pl.coding.fixed`
             unit = OCTAVE / math.log(2) if ".out" in shape.name else UNIT
             weight, bias = weight * (unit / UNIT), bias * unit
             shift = (127 / weight.abs().amax(1).clamp(min=1e-3)).log2().floor()
@@ -103,11 +103,11 @@ def _key(name: str) -> str:
 
 
 def _flat(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Cells (..., rows, columns) as one axis."""
+    """Cells (..., rows, columns) of all parts along one axis."""
     return np.concatenate([part.reshape(*part.shape[:-2], -1) for part in parts], -1)
 
 
 def _rows(inputs: NDArray[np.int16]) -> Tensor:
-    """(B, inputs, cells) to floats (B * cells, inputs), 1 for UNIT."""
+    """Integers (B, inputs, cells) in units of 1/UNIT to floats (B * cells, inputs)."""
     flat = inputs.transpose(0, 2, 1).reshape(-1, inputs.shape[1])
     return torch.from_numpy(flat.astype(np.float32)) / UNIT

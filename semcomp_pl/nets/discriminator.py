@@ -12,7 +12,7 @@ from semcomp_pl.nets.labels import boundaries, one_hot
 
 Condition = Literal["none", "labels", "boundaries"]
 Features = list[list[Tensor]]
-"""Per scale the activations of each layer, the last being the map of scores (B, 1, h, w)."""
+"""Activations of each layer, per scale; the last ones are the map of scores (B, 1, h, w)."""
 
 
 class PatchGAN(nn.ModuleList):
@@ -32,7 +32,7 @@ class PatchGAN(nn.ModuleList):
         self.append(nn.Conv2d(inputs, 1, 4, padding=2))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, inputs, H, W) to the activations of every layer."""
+        """(B, inputs, H, W) to the activations of all layers."""
         activations = []
         for layer in self:
             x = layer(x)
@@ -41,14 +41,15 @@ class PatchGAN(nn.ModuleList):
 
 
 class Discriminator(nn.Module):
-    """A PatchGAN at full size, one at half, one at a quarter: each scale's scores enter every loss.
+    """PatchGANs at full size, half size, a quarter and so on; the scores of all scales enter the losses.
 
     Args:
         filters: Width of the first layer (64 in the paper).
         scales: Number of PatchGANs (3 in the paper).
         norm: `instance` (paper) or `channel`.
-        condition: What is seen beside the image: `none`, the one-hot `labels`, or these and their `boundaries`.
-        num_classes: Classes K of the label map.
+        condition: What it sees besides the image: `none`; `labels`, the one-hot label map; or `boundaries`, the label
+            map and its boundaries.
+        num_classes: Number of classes K of the label map.
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class Discriminator(nn.Module):
         """Image (B, 3, H, W) in [0, 1] to the activations of each scale.
 
         Args:
-            image: as above.
-            label: (B, H, W), where labels are seen.
-            instance: (B, H, W), whose boundaries are seen beside those of the labels, where there are any.
+            image: Images (B, 3, H, W).
+            label: Label maps (B, H, W), unless the condition is `none`.
+            instance: Instance maps (B, H, W), if available, whose boundaries are added to those of the labels.
 
         Raises:
-            SemcompError: labels are seen, and there are none.
+            SemcompError: label maps are needed but missing.
         """
         x = image * 2 - 1
         if self.condition != "none":

@@ -10,9 +10,9 @@ from semcomp_pl.nets.trunk import TrunkShape
 
 
 class Encoder(nn.Module):
-    """An entrance, where the label map joins, and a body down to the latent.
+    """An entrance, whose output is joined by any label map, and a body that ends in the latent.
 
-    The bottleneck has neither normalisation nor activation: every quantisation centre stays within reach.
+    The bottleneck has neither normalisation nor activation, so that all quantisation centres can be reached.
     """
 
     def __init__(self, entrance: nn.Module, body: nn.Module) -> None:
@@ -20,7 +20,7 @@ class Encoder(nn.Module):
         self.entrance, self.body = entrance, body
 
     def forward(self, image: Tensor, side: Tensor | None = None) -> Tensor:
-        """Normalised image (B, 3, H, W) and label map (B, K, H, W) to the latent (B, C, H/2^d, W/2^d)."""
+        """Normalised image (B, 3, H, W) and one-hot label map (B, K, H, W) to the latent (B, C, H/2^d, W/2^d)."""
         x = self.entrance(image)
         if side is not None:
             x = torch.cat([x, resize_to(side, x)], 1)
@@ -43,7 +43,7 @@ def _paper(shape: TrunkShape) -> Encoder:
 
 
 def _fast(shape: TrunkShape) -> Encoder:
-    """Space-to-depth by 4, then one residual block a stage, each half the size of the one before."""
+    """Space-to-depth by 4, then one residual block per stage, each of half the size of the one before."""
     stages = fast_stages(shape, 48 + shape.side_channels)
     bottleneck = nn.Conv2d(shape.widths[-1], shape.channels, 3, padding=1)
     return Encoder(nn.PixelUnshuffle(4), nn.Sequential(*stages, bottleneck))
@@ -57,7 +57,7 @@ def paper_stages(shape: TrunkShape, inputs: int) -> list[nn.Module]:
 
 
 def fast_stages(shape: TrunkShape, inputs: int) -> list[nn.Module]:
-    """One residual block a stage, after space-to-depth by 4: (B, inputs, H/4, W/4) to (B, widths[-1], H/2^d, W/2^d)."""
+    """A residual block per stage, after space-to-depth by 4: (B, inputs, H/4, W/4) to (B, widths[-1], H/2^d, W/2^d)."""
     widths = shape.widths
     layers: list[nn.Module] = [nn.Conv2d(inputs, widths[0], 3, padding=1), PreNormBlock(widths[0], shape.norm)]
     for a, b in itertools.pairwise(widths):

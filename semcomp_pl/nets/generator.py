@@ -10,17 +10,17 @@ from semcomp_pl.nets.trunk import TrunkShape
 
 
 class Generator(nn.Module):
-    """A body that ends in a convolution to 3 channels and tanh; nothing else touches the output."""
+    """A body that ends in a convolution to 3 channels, then tanh, scaled to [0, 1]."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
 
     def forward(self, quantized: Tensor, side: Tensor | None = None) -> Tensor:
-        """Latent (B, C, h, w) and label map (B, K, h, w) to an image (B, 3, 2^d h, 2^d w), range [0, 1]."""
+        """Latent (B, C, h, w) and one-hot label map (B, K, h, w) to an image (B, 3, 2^d h, 2^d w), range [0, 1]."""
         if side is not None:
             quantized = torch.cat([quantized, resize_to(side, quantized)], 1)
-        # float: bfloat16 has too few steps near 1 for an 8-bit image
+        # in float32: bfloat16 has too few steps near 1 for an 8-bit image
         return (torch.tanh(self.body(quantized).float()) + 1) / 2
 
 
@@ -43,7 +43,7 @@ def _paper(shape: TrunkShape) -> Generator:
 
 
 def _fast(shape: TrunkShape) -> Generator:
-    """N residual blocks at the coarsest stage, one at each finer, pixel shuffle between and by 4 at the exit."""
+    """N residual blocks at the coarsest stage, one at each finer stage; pixel shuffle between stages, and by 4 last."""
     widths = shape.widths[::-1]
     layers: list[nn.Module] = [nn.Conv2d(shape.channels + shape.side_channels, widths[0], 3, padding=1)]
     layers += [PreNormBlock(widths[0], shape.norm) for _ in range(shape.blocks)]

@@ -1,4 +1,4 @@
-"""Names for weights: what differs in a single bit has another one."""
+"""Fingerprints of weights, which differ if any bit differs."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> bytes:
-    """32 bytes (SHA-256) that name tensors, their names and types, and a description of what they belong to."""
+    """SHA-256 (32 bytes) of tensors, their names, types and shapes, and a description of what they belong to."""
     digest = hashlib.sha256(description.encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -9,13 +9,13 @@ from semcomp_pl.types import IGNORE, Batch
 
 
 def one_hot(label: Tensor, num_classes: int) -> Tensor:
-    """Label map (B, H, W) of ids 0..K-1 or 255 to floats (B, K, H, W); ignored pixels are all-zero."""
+    """Label map (B, H, W) of ids 0..K-1 or 255 to floats (B, K, H, W), all zero at ignored pixels."""
     known = label.where(label != IGNORE, num_classes)
     return F.one_hot(known, num_classes + 1)[..., :num_classes].permute(0, 3, 1, 2).float()
 
 
 def boundaries(ids: Tensor) -> Tensor:
-    """Pixels (B, H, W), bool, one of whose four neighbours has another id in (B, H, W).
+    """Boundary pixels (B, H, W), bool, of a map (B, H, W): those with another id at one of their four neighbours.
 
     Source: Wang et al., https://arxiv.org/abs/1711.11585, section 3.3.
     """
@@ -29,9 +29,9 @@ def boundaries(ids: Tensor) -> Tensor:
 
 
 def majority(label: Tensor, num_classes: int, step: int) -> Tensor:
-    """Commonest id, 255 counting as one, of each step x step cell: (B, H, W) to (B, H/step, W/step).
+    """The most frequent id, which may be 255, of each step x step cell: (B, H, W) to (B, H/step, W/step).
 
-    Sides must divide by `step`; of equally common ids the smallest is taken.
+    Sides must be multiples of `step`; among equally frequent ids the smallest is taken.
     """
     known = label.where(label != IGNORE, num_classes)
     votes = F.avg_pool2d(F.one_hot(known, num_classes + 1).permute(0, 3, 1, 2).float(), step)
@@ -40,10 +40,10 @@ def majority(label: Tensor, num_classes: int, step: int) -> Tensor:
 
 
 def check_labels(label: Tensor, image: Tensor, num_classes: int) -> None:
-    """Refuse label maps that do not belong to images (B, 3, H, W), or to K classes.
+    """Refuse label maps that do not fit images (B, 3, H, W) or K classes.
 
     Raises:
-        SemcompError: another size, or an id that is neither 0..K-1 nor 255.
+        SemcompError: the sizes differ, or an id is neither in 0..K-1 nor 255.
     """
     expected = (len(image), *image.shape[-2:])
     if tuple(label.shape) != expected:

@@ -19,16 +19,16 @@ from semcomp_pl.nets.tables import EntropyModel, ThumbnailTables
 from semcomp_pl.nets.trunk import Trunk, TrunkShape
 
 STAGES = 3
-"""Halvings of FineNet, whatever the size of the thumbnail."""
+"""Number of times that FineNet halves its input, whatever the size of the thumbnail."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayeredShape(CodecShape):
-    """As `CodecShape`, and what files hold.
+    """A `CodecShape` with the parameters of a file's layers.
 
     Args:
-        thumbnail_psnr: Files hold the shortest picture that keeps this PSNR of c, in dB; c without loss if not given.
-        residual_quality: Files hold x - x̂ too, as WebP of this quality, 0 to 100; nothing of it if not given.
+        thumbnail_psnr: PSNR of c in dB: files hold the shortest picture that reaches it. If not given, c is lossless.
+        residual_quality: WebP quality, 0 to 100, of the residual x - x̂ in files. If not given, files hold no residual.
     """
 
     channels: int = field(default=3, init=False)
@@ -51,50 +51,50 @@ class LayeredShape(CodecShape):
 
 
 class LayeredNet(ConditionalNet):
-    """x̂ = up(c) + f(s, up(c)), c = Q(E(x, s)): c is sent as a picture, s at the image's size."""
+    """x̂ = up(c) + f(s, up(c)) with c = Q(E(x, s)); c is sent as a picture, s at the image's size."""
 
     shape_type = LayeredShape
     shape: LayeredShape
 
     @property
     def symbols_are_code(self) -> bool:
-        """They are a picture's pixels."""
+        """False: they are the pixels of a picture."""
         return False
 
     @property
     def reach(self) -> int:
-        """E looks 5 cells far, f 16 N + 20 pixels and the enlargement's one cell."""
+        """E sees 5 cells far, f 16 N + 20 pixels and one more cell through the enlargement."""
         return max(5, math.ceil((16 * self.shape.blocks + 20) / self.grid.step) + 1)
 
     def build_encoder(self, trunk: TrunkShape) -> nn.Module:
-        """CompNet."""
+        """Build CompNet."""
         return CompNet(trunk)
 
     def build_generator(self, trunk: TrunkShape) -> nn.Module:
-        """FineNet."""
+        """Build FineNet."""
         return FineNet(trunk)
 
     def build_tables(self) -> ThumbnailTables:
-        """Tables of what the neighbours of a pixel leave open."""
+        """Build the tables of the differences between pixels and their predictions."""
         shape = self.shape
         return ThumbnailTables(shape.channels, shape.levels, self.side_channels, shape.entropy_model)
 
     def sections(self) -> list[SectionCoder]:
-        """Label map, thumbnail and, in some files, residual."""
+        """The coders of label map, thumbnail and optional residual."""
         labels = self.label_section()
         assert labels is not None
         thumbnail = ThumbnailSection(self.entropy.latent_coder(), self.grid, self.shape.thumbnail_psnr)
         return [labels, thumbnail, ResidualSection(self.shape.residual_quality)]
 
     def bpp_bound(self, height: int, width: int) -> float:
-        """24 bits a cell, log2(K + 1) a pixel for the labels, and 24 a pixel for a residual."""
+        """24 bits per cell, log2(K + 1) per pixel for the labels, and 24 per pixel for any residual."""
         return super().bpp_bound(height, width) + (0 if self.shape.residual_quality is None else 24)
 
 
 class CompNet(nn.Module):
-    """`c7s1-F, d2F, d4F, d8F, c7s1-3`, one stage per halving; further ones keep the width 8F.
+    """`c7s1-F, d2F, d4F, d8F, c7s1-3`: one stage per halving, further stages keeping the width 8F.
 
-    It ends in tanh times 127.5: the reach of 256 centres one apart, so that a centre is an 8-bit value.
+    It ends in tanh times 127.5, the range of 256 centres spaced by 1, so that each centre is an 8-bit value.
     """
 
     def __init__(self, shape: TrunkShape) -> None:
@@ -102,7 +102,7 @@ class CompNet(nn.Module):
         widths = [min(width, 8 * shape.filters) for width in shape.widths]
         layers: list[nn.Module] = [ConvBlock(3 + shape.side_channels, widths[0], 7, shape.norm)]
         layers += [ConvBlock(a, b, 3, shape.norm, stride=2) for a, b in itertools.pairwise(widths)]
-        # a thumbnail may have fewer cells than a mirrored border of 3 needs
+        # a thumbnail may have too few cells for a reflected border of 3
         layers.append(nn.Conv2d(widths[-1], 3, 7, padding=3, padding_mode="replicate"))
         self.body = nn.Sequential(*layers)
 
@@ -116,7 +116,7 @@ class CompNet(nn.Module):
 class FineNet(nn.Module):
     """up(c) + f(s, up(c)), f pix2pixHD's global generator: `c7s1-F, d2F, d4F, d8F, N x R8F, u4F, u2F, uF, c7s1-3`.
 
-    Values are taken to be in [-1, 1], as f's tanh is.
+    Inside, images are scaled to [-1, 1], the range of f's tanh.
     """
 
     def __init__(self, shape: TrunkShape) -> None:
@@ -133,7 +133,7 @@ class FineNet(nn.Module):
     def forward(self, quantized: Tensor, side: Tensor | None = None) -> Tensor:
         """Thumbnail on its centres (B, 3, h, w) and label map (B, K, H, W) to an image (B, 3, H, W), range [0, 1].
 
-        In training it may leave the range: where it were cut off, no gradient would lead back.
+        In training values may leave the range, as clipping would leave them without a gradient back.
         """
         image = self.enlarge(quantized) + self.detail(quantized, side) / 2
         return image if self.training else image.clamp(0, 1)

@@ -1,4 +1,4 @@
-"""The quantiser Q: L evenly spaced centres, hard forwards, differentiable backwards."""
+"""The quantiser Q: L evenly spaced centres, hard in the forward pass, differentiable in the backward pass."""
 
 import math
 from typing import Literal
@@ -12,18 +12,18 @@ Gradient = Literal["soft", "straight_through"]
 
 
 class Quantizer(nn.Module):
-    """Nearest of L centres spaced by 1 around 0: -2, -1, 0, 1, 2 for L = 5.
+    """Rounds to the nearest of L centres spaced by 1 around 0: -2, -1, 0, 1, 2 for L = 5.
 
     Args:
-        levels: Number L of centres, 2 to 256.
-        gradient: `soft` differentiates the softmax-weighted mean of the centres, with weights
-            exp(-(z - c)^2); `straight_through` passes gradients inside the range of the centres.
+        levels: Number of centres L, 2 to 256.
+        gradient: `soft` differentiates the mean of the centres c weighted by the softmax of -(z - c)^2;
+            `straight_through` passes gradients unchanged inside the range of the centres.
 
     Source: Mentzer et al., https://arxiv.org/abs/1801.04260, section 3.2 (soft); Bengio et al.,
     https://arxiv.org/abs/1308.3432 (straight-through).
 
     Raises:
-        SemcompError: another number of levels.
+        SemcompError: the number of levels is out of range.
     """
 
     centres: Tensor
@@ -38,23 +38,23 @@ class Quantizer(nn.Module):
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Latent of any shape to (quantised, symbols): floats on the centres, long indices 0..L-1."""
         latent = latent.float()
-        # A NaN has no index: it must reach the loss, which stops the training, and not the lookup.
+        # NaN has no index; it must reach the loss, which stops training, and not the lookup
         steps = (latent.detach() - self.centres[0]).nan_to_num()
         symbols = steps.round().clamp(0, self.levels - 1).long()
         hard, soft = self.dequantize(symbols), self._differentiable(latent)
         return soft + (hard - soft).detach(), symbols
 
     def dequantize(self, symbols: Tensor) -> Tensor:
-        """Centres of the symbols."""
+        """The centres that symbols stand for."""
         return self.centres[symbols]
 
     def bound_bits(self, symbols: int) -> float:
-        """Bits that `symbols` of them cost without an entropy model: symbols * log2 L."""
+        """Bits of this many symbols without an entropy model: symbols * log2 L."""
         return symbols * math.log2(self.levels)
 
     def _differentiable(self, latent: Tensor) -> Tensor:
-        # No gradient leads back from beyond the outer centres, and none may: under Adam even a tenth of it, never
-        # changing its sign, drove latents to infinity within 200 steps.
+        # Values beyond the outer centres get no gradient here, and must not: with Adam, even a tenth of the gradient,
+        # whose sign never changes there, drove latents to infinity within 200 steps.
         if self.gradient == "straight_through":
             return latent.clamp(float(self.centres[0]), float(self.centres[-1]))
         weights = (-((latent.unsqueeze(-1) - self.centres) ** 2)).softmax(-1)

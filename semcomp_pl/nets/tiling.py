@@ -1,4 +1,4 @@
-"""Networks over images of any size: reflected borders, and tiles that bound the memory and leave no seams."""
+"""Running networks on images of any size: reflected borders, and seamless tiles that bound the memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def reflect_pad(image: Tensor, height: int, width: int) -> Tensor:
-    """Image (..., H, W) mirrored below and to the right up to a size, as often as that takes."""
+    """Image (..., H, W) extended to a size by mirroring below and to the right, repeatedly if necessary."""
     for dim, size in ((-2, height), (-1, width)):
         length = image.shape[dim]
         if size > length:
@@ -22,15 +22,15 @@ def tiled(
 ) -> Tensor:
     """A network's output for inputs on one grid of cells, computed in overlapping tiles.
 
-    Each tile sees `margin` cells more than it answers for, on every side; between two tiles the answers fade into
-    each other over another `margin`. A network that reaches no further than `margin` gives what it gives untiled.
+    Each tile has `margin` more cells on every side than its output uses; the outputs of neighbouring tiles are blended
+    over another `margin`. If the network sees no further than `margin`, the output equals the untiled one.
 
     Args:
-        network: Inputs (B, C, h, w) to one output (B, C', h', w'), all whole multiples of the cells' grid or its cells.
-        inputs: Cut along with the grid.
+        network: Maps inputs (B, C, h, w) to one output (B, C', h', w'); all sizes are the grid's or multiples of it.
+        inputs: Inputs, which are cut along with the grid.
         cells: Rows and columns of the grid.
-        tile: Largest side of a tile, in cells; below 5 margins it is taken as 5 margins.
-        margin: Cells.
+        tile: Largest side of a tile in cells; raised to 5 margins if smaller.
+        margin: Width of the margin in cells.
     """
     tile = max(tile, 5 * margin)
     if max(cells) <= tile:
@@ -54,7 +54,7 @@ def _cut(x: Tensor, cells: tuple[int, int], rows: tuple[int, int], columns: tupl
 
 
 def _spans(cells: int, tile: int, margin: int) -> list[tuple[int, int, Tensor]]:
-    """Start and end of each tile along an axis, and the weight of each of its cells; weights add up to 1."""
+    """Start and end of each tile along an axis, and the weights of its cells; the weights of each cell sum to 1."""
     overlap = 3 * margin
     count = 1 if cells <= tile else -(-(cells - overlap) // (tile - overlap))
     starts = [round(i * (cells - tile) / (count - 1)) for i in range(count)] if count > 1 else [0]
@@ -78,7 +78,7 @@ def _spans(cells: int, tile: int, margin: int) -> list[tuple[int, int, Tensor]]:
 
 
 def _stretch(weights: Tensor, factor: int) -> Tensor:
-    """Weights of cells to weights of their pixels, linear between the cells' centres."""
+    """Weights of cells interpolated to weights of their pixels, linearly between the cells' centres."""
     if factor == 1:
         return weights
     return torch.nn.functional.interpolate(weights[None, None], scale_factor=factor, mode="linear")[0, 0]

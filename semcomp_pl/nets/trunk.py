@@ -1,4 +1,4 @@
-"""The numbers that shape an encoder and its generator, and the widths that follow from them."""
+"""The parameters that shape an encoder and its generator."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,17 +12,17 @@ Upsampling = Literal["resize", "transposed"]
 
 @dataclass(frozen=True)
 class TrunkShape:
-    """Plain numbers from which both halves of a codec are built.
+    """Parameters from which encoder and generator are built.
 
     Args:
         filters: Width F of the finest stage.
-        blocks: Residual blocks N at the coarsest stage of the generator.
-        channels: Channels C of the latent.
-        downsamplings: Number d of halvings; the latent is (C, H/2^d, W/2^d).
+        blocks: Number of residual blocks N at the coarsest stage of the generator.
+        channels: Number of channels C of the latent.
+        downsamplings: Number of halvings d; the latent is (C, H/2^d, W/2^d).
         trunk: `paper` (Agustsson et al.) or `fast` (space-to-depth entrance, pixel-shuffle exit).
         norm: `channel` (independent of the image size) or `instance` (paper).
         upsampling: In the paper trunk: `resize` + convolution, or `transposed` convolution (paper).
-        side_channels: Channels K of a one-hot label map that both halves see; 0 for none.
+        side_channels: Number of channels K of a one-hot label map that both see; 0 for none.
 
     Raises:
         SemcompError: a number is too small to build a network from.
@@ -47,10 +47,10 @@ class TrunkShape:
 
     @property
     def widths(self) -> list[int]:
-        """Channels of each stage, finest first.
+        """Number of channels of each stage, finest first.
 
-        Paper: F, 2F, ..., 2^d F at sizes 1, 1/2, ..., 1/2^d. Fast: F, 2F, 3F, 3F, ... at 1/4, ..., 1/2^d,
-        about the same work at every stage.
+        Paper: F, 2F, ..., 2^d F at sizes 1, 1/2, ..., 1/2^d. Fast: F, 2F, 3F, 3F, ... at sizes 1/4, ..., 1/2^d, chosen
+        for about equal work at every stage.
         """
         if self.trunk == "paper":
             return [self.filters * 2**stage for stage in range(self.downsamplings + 1)]

@@ -1,4 +1,4 @@
-"""What a run writes beside its metrics: its config, sample images, predictions."""
+"""Callbacks that limit training, and write a run's config, sample images and predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,44 +19,45 @@ from semcomp_pl.types import Batch
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes `config.yaml` into the run's directory, never beside another run's."""
+    """Writes `config.yaml` to the run's directory."""
 
 
 class Budget(Callback):
-    """Ends a training after a number of batches, the same for every model, and sees to it that it ends validated.
+    """Ends training after a number of batches, and always with a validation.
 
-    Lightning's own `max_steps` counts the steps of all optimisers, and a training that it ends in mid-epoch, or whose
-    epochs are fewer than `check_val_every_n_epoch`, is never validated.
+    Lightning's `max_steps` counts the steps of all optimisers, so it would mean different lengths for different models.
+    Without this callback, training that ends in mid-epoch or has fewer epochs than `check_val_every_n_epoch` would
+    never be validated.
 
     Args:
-        max_batches: The number; None where only epochs or time end the training.
+        max_batches: Number of batches; None if only epochs or time limit the training.
     """
 
     def __init__(self, max_batches: int | None = None) -> None:
         self.max_batches = max_batches
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate after the last epoch, whatever the rhythm."""
+        """Make the last epoch end with a validation."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Stop where the budget is used up, and validate where this batch is the last one."""
-        done = trainer.fit_loop.epoch_loop.batch_progress.total.completed + 1  # this one is counted afterwards
+        """Stop if the budget is used up, and validate if this batch is the last one."""
+        done = trainer.fit_loop.epoch_loop.batch_progress.total.completed + 1  # this batch is counted afterwards
         if self.max_batches is not None and done >= self.max_batches:
             trainer.should_stop = True
         timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
-        if trainer.should_stop or any((timer.time_remaining() or 0) <= 0 for timer in timers):  # these stop it next
+        if trainer.should_stop or any((timer.time_remaining() or 0) <= 0 for timer in timers):  # about to stop
             trainer.check_val_every_n_epoch = 1
 
 
 class SampleGrid(Callback):
-    """Originals above reconstructions of the first validation images, as `samples.png` and to W&B.
+    """Saves originals and reconstructions of the first validation images as `samples.png`, and logs them to W&B.
 
     Args:
-        images: How many.
+        images: Number of images.
     """
 
     def __init__(self, images: int = 4) -> None:
@@ -71,7 +72,7 @@ class SampleGrid(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the grid from the first batch of the first process."""
+        """Draw the grid from the first process's first batch."""
         first = batch_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking
         if not first or not isinstance(pl_module, CodecModule):
             return
@@ -85,7 +86,7 @@ class SampleGrid(Callback):
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes every reconstruction (or label map) of `predict` as a PNG of its image's name."""
+    """Writes the reconstructions (or label maps) of `predict` as PNGs named like their images."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__("batch")
@@ -101,7 +102,7 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Images as 8-bit RGB, label maps as 8-bit indices."""
+        """Write a batch: images as 8-bit RGB, label maps as 8-bit indices."""
         for name, values in zip(batch["name"], prediction, strict=True):
             pixels = (values * 255).round().byte() if values.is_floating_point() else values.byte()[None]
             file = self.directory / f"{name}.png"

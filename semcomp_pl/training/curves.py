@@ -1,4 +1,4 @@
-"""What the losses of a run did, as a picture."""
+"""Pictures of training losses."""
 
 import csv
 from pathlib import Path
@@ -10,11 +10,11 @@ from semcomp_pl.palette import COLOURS
 
 
 def draw_losses(runs: dict[str, Path], file: Path) -> None:
-    """Draw one panel per run: every training term of its metrics.csv over epochs, on a logarithmic axis.
+    """Draw one panel per run: all training terms in its metrics.csv over epochs, on a logarithmic axis.
 
     Args:
-        runs: title of the panel -> its metrics.csv.
-        file: the picture to write, of any format that matplotlib knows.
+        runs: The metrics.csv of each run, by title of its panel.
+        file: Picture to write, in any format that matplotlib supports.
     """
     columns = 3
     rows = -(-len(runs) // columns)

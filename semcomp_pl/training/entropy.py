@@ -1,4 +1,4 @@
-"""The integer tables that a trained model's files are coded with, fitted on a training split."""
+"""Fits the integer tables that a trained model's files are coded with, on a training split."""
 
 import math
 from collections.abc import Iterator
@@ -28,37 +28,37 @@ from semcomp_pl.modules.learning import schedule_factor
 from semcomp_pl.nets.context import ContextNet, Frozen
 
 STEPS, PASSES = 2000, 12
-_CELLS = 4096  # of the grids in a training batch
-_LEARNING_RATE = 3e-3
+_CELLS = 4096  # latent cells in a training batch; chosen by hand
+_LEARNING_RATE = 3e-3  # chosen by hand
 
 
 class Sent(NamedTuple):
-    """What a model transmits of a split."""
+    """What a model transmits for the images of a split."""
 
     symbols: NDArray[np.uint8]
-    """(N, C, h, w)."""
+    """Symbols (N, C, h, w)."""
     labels: NDArray[np.uint8] | None
-    """As they are sent, (N, h, w) or (N, H, W)."""
+    """Label maps as they are sent, (N, h, w) or (N, H, W)."""
     cells: NDArray[np.uint8] | None
-    """On the latent grid, (N, h, w)."""
+    """Label maps on the latent grid, (N, h, w)."""
 
 
 def fit_entropy(
     codec: NeuralCodec, data: ImageDataModule, steps: int = STEPS, passes: int = PASSES
 ) -> dict[str, Tensor]:
-    """Fitted tables of a codec, from the training split, augmented as for training; the networks are not trained.
+    """Fit a codec's tables on the augmented training split; encoder and generator stay unchanged.
 
     Args:
-        codec: The codec of a trained model.
-        data: The data that the model was trained on.
-        steps: Steps of the context network, where the model has one.
-        passes: Times that the split is read, each time augmented anew.
+        codec: Codec of a trained model; it keeps the tables that it has.
+        data: Data that the model was trained on.
+        steps: Training steps of the context network, if the model has one.
+        passes: Number of passes over the split, each with new random augmentation.
 
     Returns:
-        What the codec's `net.entropy` loads as its state; the codec itself goes on with the tables that it had.
+        State dictionary for the codec's `net.entropy`.
 
     Raises:
-        SemcompError: the model needs label maps that the data lack, or numbers below 1.
+        SemcompError: the model needs label maps that the data lack, or a number is below 1.
     """
     if steps < 1 or passes < 1:
         raise SemcompError(
@@ -96,13 +96,13 @@ def _repeat(loader: DataLoader[dict[str, Any]], passes: int) -> Iterator[dict[st
 
 
 def _on_grid(codec: NeuralCodec, content: Content) -> NDArray[np.uint8] | None:
-    """The label map as the context model knows it; None where none is sent."""
+    """The label map on the latent grid, as the context model sees it; None if none is sent."""
     labels = codec.net.label_section()
     return None if labels is None else labels.on_grid(content)
 
 
 def _train(codec: NeuralCodec, sent: Sent, steps: int) -> Frozen:
-    """The context network after `steps` of cross-entropy, rounded to integers."""
+    """A context network trained for `steps` on cross-entropy, then rounded to integers."""
     shape = codec.net.shape
     net = ContextNet(shape.channels, shape.levels, codec.net.side_channels)
     optimizer = AdamW(net.parameters(), _LEARNING_RATE, betas=(0.9, 0.99))
@@ -127,7 +127,7 @@ def _fit_labels(classes: int, labels: NDArray[np.uint8]) -> Prior:
 
 
 def bits_per_image(codec: NeuralCodec, data: ImageDataModule) -> dict[str, float]:
-    """Mean bits of the symbols of a validation image by coder: `bound`, `static`, and `context` where there is one."""
+    """Mean bits of a validation image's symbols by coder: `bound`, `static`, and `context` if the model has one."""
     coder = codec.net.entropy.latent_coder()
     loader = DataLoader(ImageDataset(data.store("val")), data.eval_batch_size)
     totals: dict[str, float] = {}
@@ -144,10 +144,10 @@ def bits_per_image(codec: NeuralCodec, data: ImageDataModule) -> dict[str, float
 
 
 def fit_file(path: Path, data: ImageDataModule, steps: int, passes: int, target: Path | None = None) -> NeuralCodec:
-    """Fit the tables of a checkpoint or export and write them into it, or into a copy, whose codec is returned.
+    """Fit the tables of a checkpoint or export and write them to it, or to a copy; returns the codec of that file.
 
     Raises:
-        SemcompError: unreadable, or no codec.
+        SemcompError: the file is unreadable, not a codec, or of another number of classes than the data.
     """
     codec = load(path)
     if codec.sends_labels and data.num_classes != codec.num_classes:

@@ -1,4 +1,4 @@
-"""metrics.csv of a run, which goes on where a resumed training goes on."""
+"""The metrics.csv of a run, which resumed training continues."""
 
 import csv
 from pathlib import Path
@@ -10,13 +10,13 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 
 class RunHistory(CSVLogger):
-    """`DIRECTORY/metrics.csv`; of an earlier one it keeps the first `epochs` epochs.
+    """Logs to `DIRECTORY/metrics.csv`, keeping the first `epochs` epochs of an existing file.
 
-    Lightning's own deletes an earlier file.
+    Lightning's CSVLogger would delete an existing file.
 
     Args:
-        directory: The run's.
-        epochs: Epochs done before.
+        directory: Directory of the run.
+        epochs: Number of epochs done before.
     """
 
     def __init__(self, directory: Path, epochs: int = 0) -> None:
@@ -26,7 +26,7 @@ class RunHistory(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The writer."""
+        """The writer of the file."""
         if self._experiment is None:
             self._experiment = _Writer(self.log_dir, self.epochs)
         return self._experiment
@@ -49,4 +49,4 @@ class _Writer(ExperimentWriter):
             writer.writerows(kept)
 
     def _check_log_dir_exists(self) -> None:
-        """Nothing is deleted, so nothing is to be warned of."""
+        """Do nothing: Lightning would warn of files that are deleted, and here none are."""

@@ -224,6 +224,9 @@ def test_a_resumed_run_goes_on_in_its_wandb_run(fit: Fit, monkeypatch: pytest.Mo
     assert {file.stem.removeprefix("run-") for file in files} == {Path("runs/x/wandb_id").read_text()}
     assert len(files) == 2
     assert all(file.stat().st_size for file in files)
+    monkeypatch.setenv("WANDB_RUN_ID", "named0by0agent")  # as a sweep's agent does
+    assert fit("rate_distortion", *logger[:2], "--name=y", "--trainer.max_epochs=1") == 0
+    assert list(Path("runs/y/wandb").glob("offline-run-*/run-named0by0agent.wandb"))
 
 
 def test_without_a_home_nothing_is_left_here(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ SMALLEST = 32
 
 
 class Scene(NamedTuple):
-    """A picture with its maps in Cityscapes' conventions."""
+    """A picture and its maps, in Cityscapes' conventions."""
 
     image: NDArray[np.uint8]
     """RGB (H, W, 3)."""
@@ -29,14 +29,14 @@ class Scene(NamedTuple):
 
 
 def render(seed: int, size: tuple[int, int]) -> Scene:
-    """Draw the street scene of this seed; the same scene at any size.
+    """Draw the street scene of a seed; what it shows does not depend on the size.
 
     Args:
         seed: Any non-negative integer.
-        size: Height and width in pixels, 32 or more each; made for pictures twice as wide as high.
+        size: Height and width in pixels, at least 32 each; designed for pictures twice as wide as high.
 
     Raises:
-        SemcompError: If a side is shorter than 32 pixels.
+        SemcompError: a side is shorter than 32 pixels.
     """
     if min(size) < SMALLEST:
         raise SemcompError(f"Street scenes need sides of {SMALLEST} px or more, got {size}: ask for a larger size.")

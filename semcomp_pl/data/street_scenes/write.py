@@ -1,4 +1,4 @@
-"""Writes the scenes into Cityscapes' folders, complete or not at all."""
+"""Writes scenes in Cityscapes' folder layout, completely or not at all."""
 
 import json
 import shutil
@@ -45,28 +45,28 @@ def write_street_scenes(
     workers: int = 0,
     progress: bool = True,
 ) -> Path:
-    """Write street scenes in Cityscapes' official layout; a folder that is complete is left as it is.
+    """Write street scenes in Cityscapes' official layout; a complete folder is left as it is.
 
     Files: `leftImg8bit/{split}/{city}/{city}_{seq:06d}_{frame:06d}_leftImg8bit.png` and, for train and val,
     `gtFine/{split}/{city}/..._gtFine_labelIds.png` (8 bits) and `..._gtFine_instanceIds.png` (16 bits), as in
-    https://github.com/mcordts/cityscapesScripts. A scene depends on (seed, split, index, size) only, and what
-    it shows not on the size. `street_scenes.json` says that the folder is complete and how it was made.
+    https://github.com/mcordts/cityscapesScripts. A scene depends only on (seed, split, index, size), and what it shows
+    does not depend on the size. `street_scenes.json` marks the folder as complete and holds its parameters.
 
     Args:
-        root: The folder to make; absent, empty, or made by an earlier call with equal parameters.
-        train: Number of scenes to train with.
-        val: Number of scenes to validate with.
+        root: Folder to create: absent, empty, or written by an earlier call with equal parameters.
+        train: Number of training scenes.
+        val: Number of validation scenes.
         test: Number of scenes of the test split, which has no label files.
         size: Height and width in pixels.
-        seed: Of the whole data set.
-        workers: Processes that draw; 0 draws in this one.
-        progress: Show a progress bar.
+        seed: Seed of the whole data set.
+        workers: Number of processes that draw; 0 draws in this process.
+        progress: Whether to show a progress bar.
 
     Returns:
         The root.
 
     Raises:
-        SemcompError: If the root holds anything else, or a number makes no sense.
+        SemcompError: the root holds anything else, or a number is out of range.
     """
     counts = {"train": train, "val": val, "test": test}
     if min(*counts.values(), workers, seed) < 0 or min(size) < SMALLEST:

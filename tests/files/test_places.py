@@ -1,0 +1,114 @@
+"""Where models and runs are found, and where new runs go."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import (
+    RUN_VARIABLE,
+    claim_run,
+    find_checkpoint,
+    find_directory,
+    find_model,
+    release_run,
+    released,
+    run_of_checkpoint,
+    snake_case,
+)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run is claimed, and nothing is here."""
+    monkeypatch.delenv(RUN_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def touch(name: str) -> Path:
+    file = Path(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    return file
+
+
+def test_the_nearest_of_one_name_is_found_first() -> None:
+    clone = released().get("rate_distortion")
+    if clone is not None:
+        assert find_model("rate_distortion") == clone
+    for file, found in (
+        ("runs/rate_distortion/checkpoints/best.ckpt", "runs/rate_distortion/checkpoints/best.ckpt"),
+        ("weights/rate_distortion/manifest.json", "weights/rate_distortion"),
+        ("rate_distortion/checkpoints/best.ckpt", "rate_distortion/checkpoints/best.ckpt"),
+    ):
+        touch(file)
+        assert find_model("rate_distortion") == Path(found)
+
+
+def test_names_with_a_slash_are_paths_only() -> None:
+    touch("runs/mine/checkpoints/best.ckpt")
+    assert find_model("mine").is_file()
+    with pytest.raises(SemcompError, match=r"\./mine: no such model; expected a checkpoint"):
+        find_model("./mine")
+
+
+def test_a_directory_that_is_no_model_does_not_hide_one() -> None:
+    touch("data/x/notes.txt")
+    touch("weights/x/manifest.json")
+    Path("x").mkdir()
+    assert find_model("x") == Path("weights/x")
+    assert find_directory("x") == Path("weights/x")
+
+
+def test_directories_of_runs_need_no_checkpoint_yet() -> None:
+    touch("runs/mine/config.yaml")
+    assert find_directory("mine") == find_directory("runs/mine") == Path("runs/mine")
+    with pytest.raises(SemcompError, match="mine: no such model"):
+        find_model("mine")
+    with pytest.raises(SemcompError, match="other: neither the directory of a run"):
+        find_directory("other")
+
+
+def test_checkpoints_of_a_run_by_their_role() -> None:
+    run = Path("runs/mine")
+    with pytest.raises(SemcompError, match=r"no checkpoint to resume or to load in runs/mine/checkpoints: last\.ckpt"):
+        find_checkpoint("last", run)
+    last = touch("runs/mine/checkpoints/last.ckpt")
+    assert find_checkpoint("last", run) == last
+    assert find_checkpoint(str(last), Path("runs/other")) == last
+    assert run_of_checkpoint(str(last)) == run
+    assert run_of_checkpoint("last.ckpt") is None
+
+
+def test_runs_of_one_name_are_numbered_and_explicit_names_are_taken_once() -> None:
+    names = []
+    for _ in range(3):
+        names.append(claim_run(Path("runs"), "gan", explicit=False).name)
+        assert claim_run(Path("elsewhere"), "any", explicit=False).name == names[-1], "subprocesses share it"
+        touch(f"runs/{names[-1]}/metrics.csv")
+        release_run()
+    assert names == ["gan", "gan-2", "gan-3"]
+    with pytest.raises(SemcompError, match="this run exists; choose another --name"):
+        claim_run(Path("runs"), "gan", explicit=True)
+    assert RUN_VARIABLE not in os.environ
+
+
+def test_a_run_without_any_training_gives_its_name_back() -> None:
+    run = claim_run(Path("runs"), "gan", explicit=True)
+    touch(str(run / "config.yaml"))
+    release_run()
+    assert not run.exists()
+    assert claim_run(Path("runs"), "gan", explicit=True) == run
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("semcomp_pl.modules.PlainGAN", "plain_gan"),
+        ("SemanticDistortionGAN", "semantic_distortion_gan"),
+        ("a.b.C", "c"),
+    ],
+)
+def test_runs_are_named_after_their_models(path: str, name: str) -> None:
+    assert snake_case(path) == name
