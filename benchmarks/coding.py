@@ -1,11 +1,11 @@
-r"""Milliseconds of each stage of compressing and decompressing one image, beside CompressAI's mbt2018-mean.
+r"""Times of all stages of compressing and decompressing an image, compared with CompressAI's mbt2018-mean.
 
     python benchmarks/coding.py --models weights/rate_distortion weights/rate_distortion_d3 \\
         --compressai /path/to/its/environment/bin/python
 
-CompressAI wants numpy < 2, so it lives in an environment of its own (pip install compressai). Its weights cannot be had
-everywhere: it runs with random ones, so its times mean something and its bytes do not. The same image files, the same
-number of threads, one run after the other. The row "untrained" is a RateDistortion of d = 3, C = 8 with fresh networks.
+CompressAI needs numpy < 2, so it has its own environment (pip install compressai). Its weights are not available
+everywhere, so it runs with random ones: its times are meaningful, its file sizes are not. All codecs get the same image
+files and number of threads, one after the other. The row "untrained" is an untrained RateDistortion with d = 3, C = 8.
 """
 
 import argparse
@@ -58,7 +58,7 @@ Result = TypeVar("Result")
 
 
 def timed(runs: int, work: Callable[[], Result]) -> tuple[float, Result]:
-    """Median milliseconds of `runs` calls after one, and what the last returned."""
+    """Median milliseconds of `runs` calls after a first one, and the result of the last."""
     times, result = [], work()
     for _ in range(runs):
         start = time.perf_counter()
@@ -79,7 +79,7 @@ def untrained(place: Path) -> NeuralCodec:
 
 
 def stages(codec: NeuralCodec, image: Tensor, runs: int) -> tuple[list[float], int]:
-    """Encoder, entropy coding (all coders, the shortest kept), entropy decoding by the context model, generator."""
+    """Times of encoder, entropy coding, entropy decoding by the context model, and generator; and the bytes."""
     coder = codec.net.entropy.latent_coder()
     context = coder.context
     assert context is not None, "fit the model's tables first: semcomp fit-entropy"
@@ -93,12 +93,12 @@ def stages(codec: NeuralCodec, image: Tensor, runs: int) -> tuple[list[float], i
 
 
 def main() -> None:
-    """Draw scenes of the three sizes, time every model on them, print a table."""
+    """Draw scenes of three sizes, time all models on them, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=[], help="checkpoints or exports with fitted tables")
-    parser.add_argument("--compressai", help="the Python of an environment that has it")
+    parser.add_argument("--compressai", help="Python of an environment with CompressAI")
     parser.add_argument("--runs", type=int, default=7, help="timed runs of each stage")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and of its linear algebra")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch and linear algebra")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as place:

@@ -1,9 +1,9 @@
-r"""What `semcomp compare` adds to the time of codecs and metrics, and what its memory does with more images.
+r"""The overhead of `semcomp compare` over the time of codecs and metrics, and its memory for more images.
 
     python benchmarks/compare.py --scenes streets --model rate_distortion --images [8,24]
 
-In one process, without pictures and without the serial pass: all of the loop over images, the rows it writes, and the
-merge with summary and figures. The overhead is what is neither in codecs nor in metrics, as a share of that.
+Runs in one process, without pictures and without the serial pass, and covers the loop over images with its rows, and
+the merge with summary and figures. Overhead is time spent neither in codecs nor in metrics, relative to the time there.
 """
 
 import tempfile
@@ -23,12 +23,12 @@ from semcomp_pl.data import ImageDataModule, StreetScenes
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print a table."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=str, default="data/streets", help="where procedural scenes are or go")
-    parser.add_argument("--model", type=str, default="rate_distortion", help="a codec")
-    parser.add_argument("--judge", type=str | None, default=None, help="a segmenter of the scenes' classes")
-    parser.add_argument("--images", type=list[int], default=[8, 24], help="sizes to compare")
+    parser.add_argument("--scenes", type=str, default="data/streets", help="directory of procedural scenes")
+    parser.add_argument("--model", type=str, default="rate_distortion", help="model to compare")
+    parser.add_argument("--judge", type=str | None, default=None, help="segmenter for the scenes' classes")
+    parser.add_argument("--images", type=list[int], default=[8, 24], help="numbers of images to measure")
     config = parser.parse_args()
     data = ImageDataModule(StreetScenes(config.scenes, val=max(config.images)), num_workers=0)
     data.prepare_data()

@@ -1,8 +1,8 @@
-"""Images per second from the cache at 256x128, against decoding and resizing 2048x1024 PNGs each epoch.
+"""Images per second from the cache at 256x128, compared with decoding and resizing 2048x1024 PNGs in each epoch.
 
     python benchmarks/data.py [--images 24] [--seconds 5]
 
-One process each way, label maps included, files in the page cache: what is measured is computing, not disks.
+Both ways use one process, include label maps and read files from the page cache: this measures computation, not disks.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TARGET = 20
 
 
 def rate(read: Callable[[int], object], count: int, seconds: float) -> float:
-    """Calls of `read` a second, over whole epochs in a new random order each."""
+    """Calls of `read` per second, over whole epochs, each in a new random order."""
     rng = np.random.default_rng(0)
     read(0)
     done, start = 0, time.perf_counter()
@@ -38,7 +38,7 @@ def rate(read: Callable[[int], object], count: int, seconds: float) -> float:
 
 
 def measure(source: ImageSource, directory: Path, seconds: float) -> tuple[float, float, float]:
-    """Seconds to build the cache, then images/s by decoding each time, and from the cache."""
+    """Seconds to build the cache, images/s by decoding each time, and images/s from the cache."""
     samples = [sample._replace(instance=None) for sample in source.samples("train")]
     start = time.perf_counter()
     cached = ImageDataset(build(samples, source, FRAME, directory))
@@ -54,10 +54,10 @@ def measure(source: ImageSource, directory: Path, seconds: float) -> tuple[float
 
 
 def main() -> None:
-    """Write scenes to a temporary directory, measure both ways, print."""
+    """Write scenes to a temporary directory, measure both ways and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=24, help="procedural street scenes to write and to read")
-    parser.add_argument("--seconds", type=float, default=5, help="shortest time to measure each way")
+    parser.add_argument("--images", type=int, default=24, help="procedural street scenes to write and read")
+    parser.add_argument("--seconds", type=float, default=5, help="minimum time to measure each way")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:

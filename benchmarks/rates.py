@@ -1,10 +1,10 @@
-r"""Bytes an image over the validation split of any data: bound, static tables, context model, whole files; label maps.
+r"""Bytes per image on a validation split: bound, static tables, context model, whole files; and label maps.
 
     python benchmarks/rates.py --config configs/data/camvid.yaml --data.source.root data/camvid \\
         --models weights/rate_distortion weights/conditional_gan --label_steps 1 8 16
 
-Every file is decoded again by another instance of its model, and the symbols are compared. Label maps are coded from a
-prior fitted on the training split, on grids of `--label_steps` pixels a cell; PNG, WebP and JPEG XL code the same maps
+Every file is decoded by another instance of its model, and the symbols are compared. Label maps are coded with a prior
+fitted on the training split, on grids of `--label_steps` pixels per cell; PNG, WebP and JPEG XL code the same maps
 losslessly with their slowest search.
 """
 
@@ -36,12 +36,12 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Parse, measure, print Markdown."""
+    """Measure and print Markdown tables."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(ImageDataModule, "data")
     parser.add_argument("--models", type=str, nargs="*", default=[], help="checkpoints or exports with fitted tables")
-    parser.add_argument("--label_steps", type=int, nargs="*", default=[], help="pixels a cell of label maps")
+    parser.add_argument("--label_steps", type=int, nargs="*", default=[], help="sides of label map cells, in pixels")
     config = parser.parse_args()
     data = parser.instantiate(config).data
     assert data.size is not None, "data.size: null found, expected one size for all"
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _model_row(path: str, data: ImageDataModule) -> str:
-    """Means over images, in bytes; the ideal length of symbols alone, then of files."""
+    """Means over images in bytes: ideal lengths of the symbols alone, then sizes of files."""
     codec, reader = semcomp_pl.load(path), semcomp_pl.load(path)
     coder, labels = codec.net.entropy.latent_coder(), codec.net.label_section()
     assert coder.context is not None, f"{path}: no context model"
@@ -94,7 +94,7 @@ def _model_row(path: str, data: ImageDataModule) -> str:
 
 
 def _label_row(data: ImageDataModule, step: int) -> str:
-    """Means over the validation split's maps, in bytes."""
+    """Means over the validation split's label maps, in bytes."""
     classes = data.num_classes
     train, val = (_maps(data, split, step) for split in ("train", "val"))
     order = np.random.default_rng(0).permutation(2 * len(train))
@@ -113,7 +113,7 @@ def _label_row(data: ImageDataModule, step: int) -> str:
 
 def _maps(data: ImageDataModule, split: str, step: int) -> list[NDArray[np.uint8]]:
     store = data.store(split)  # type: ignore[arg-type]
-    # training maps are kept larger, for crops: the same frame as the validation split's is cut from them
+    # training maps are kept larger, for crops; here they are cut to the validation split's frame
     frame = data.size
     assert frame is not None
     maps = [frame.map(np.asarray(store[i]["label"])) for i in range(len(store))]

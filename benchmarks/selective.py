@@ -1,11 +1,11 @@
-r"""What SelectiveGAN keeps and what it makes up: everything, chosen classes, nothing; a Markdown table and a picture.
+r"""SelectiveGAN with everything, chosen classes or nothing coded: a Markdown table and a picture.
 
     python benchmarks/selective.py --config configs/data/camvid.yaml --data.source.root data/camvid \\
         --model weights/selective_gan --segmenter weights/pspnet --judge weights/deeplabv3plus \\
         --keep car,pedestrian,bicyclist --pictures selective.png
 
-Label maps come from the segmenter. The judge's IoU is against ground truth, inside the chosen region (by its
-map) and outside it, and so is the PSNR; without labels in the data the table has rates alone.
+Label maps come from the segmenter. PSNR, and the judge's IoU against ground truth, are measured inside the chosen
+region (by the segmenter's map) and outside it; without labels in the data the table has only rates.
 """
 
 import platform
@@ -29,25 +29,25 @@ SECTIONS = (Kind.HEATMAP, Kind.LABELS, Kind.LATENT)
 
 
 class Outcome(NamedTuple):
-    """Images of one batch, coded one way."""
+    """A batch of images coded in one way."""
 
     reconstruction: Tensor
     files: list[bytes]
     inside: Tensor
-    """Bool (B, H, W): the region that `--keep` names, whatever was coded."""
+    """Region of the classes in `--keep`, whatever was coded, bool (B, H, W)."""
 
 
 def main() -> None:
-    """Parse, measure, print, draw."""
+    """Measure, print the table and draw the picture."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(ImageDataModule, "data")
     parser.add_argument("--model", type=str, required=True, help="checkpoint or export of a SelectiveGAN")
-    parser.add_argument("--segmenter", type=str, required=True, help="makes the label maps")
+    parser.add_argument("--segmenter", type=str, required=True, help="segmenter for the label maps")
     parser.add_argument("--judge", type=str | None, default=None, help="another segmenter, for IoU")
-    parser.add_argument("--keep", type=str, required=True, help="classes, by names or ids")
-    parser.add_argument("--pictures", type=str | None, default=None, help="PNG to draw")
-    parser.add_argument("--columns", type=list[int], default=[0, 1, 2], help="images of it, by their places")
+    parser.add_argument("--keep", type=str, required=True, help="classes to code, by name or id")
+    parser.add_argument("--pictures", type=str | None, default=None, help="PNG file to draw")
+    parser.add_argument("--columns", type=list[int], default=[0, 1, 2], help="indices of the images to draw")
     config = parser.parse_args()
     data = parser.instantiate(config).data
     data.setup("validate")
@@ -123,7 +123,7 @@ def _print(head: list[str], rows: list[list[str]]) -> None:
 
 
 def _draw(batches: list[Batch], outcomes: dict[str, list[Outcome]], columns: list[int], file: Path) -> None:
-    """Originals with the region lit up, then a row for each way."""
+    """Draw the originals with the region highlighted, then one row per way of coding."""
     image = torch.cat([batch["image"] for batch in batches])[columns]
     inside = torch.cat([outcome.inside for outcome in next(iter(outcomes.values()))])[columns]
     lit = image * (0.45 + 0.55 * inside[:, None])

@@ -1,9 +1,9 @@
-"""What a user waits for: `semcomp` in fresh processes, beside `import torch` alone.
+"""Times of `semcomp` commands in fresh processes, compared with `import torch` alone.
 
     python benchmarks/startup.py
 
 Compressing and decompressing a photo of 768x512 pixels should take at most one second more than importing torch,
-`--help` and `inspect` less than half a second. Runs alternate, so that a busy moment meets all of them.
+`--help` and `inspect` less than half a second. Runs alternate, so that a busy moment affects all commands.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def photo(path: Path) -> Path:
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of a process."""
+    """Wall time of a process in seconds."""
     start = time.perf_counter()
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
@@ -44,7 +44,7 @@ def main() -> None:
     """Print machine, versions, and medians over the runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="runs of each command, after one that fills the file cache")
-    parser.add_argument("--model", default="rate_distortion", help="whose files are written (default: rate_distortion)")
+    parser.add_argument("--model", default="rate_distortion", help="model to code with (default: rate_distortion)")
     options = parser.parse_args()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, semcomp_pl {__version__}"
     print(f"{platform.platform()}, {platform.machine()}, {versions}")

@@ -1,6 +1,6 @@
 """A CompressAI model as a program: `encode IN.png OUT.bin` and `decode IN.bin OUT.png`.
 
-It runs in an environment of its own (`pip install compressai`), as CompressAI needs another NumPy than semcomp_pl.
+It needs its own environment (`pip install compressai`), as CompressAI needs another NumPy version than semcomp_pl.
 """
 
 import argparse
@@ -20,7 +20,7 @@ MODELS = [name for name in image_models if not name.endswith("-vbr")]  # those t
 
 
 def model(options: argparse.Namespace) -> nn.Module:
-    """The network, from CompressAI's server, a state dict or nothing."""
+    """The network, with CompressAI's published weights, those of a state dict, or random ones."""
     torch.manual_seed(0)
     published = options.weights is None and not options.untrained
     net = image_models[options.model](options.quality, metric=options.metric, pretrained=published)
@@ -32,7 +32,7 @@ def model(options: argparse.Namespace) -> nn.Module:
 
 
 def padded(height: int, width: int) -> tuple[int, int]:
-    """The size that is coded."""
+    """The size of the padded image that is coded."""
     return -(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE
 
 
@@ -48,7 +48,7 @@ def encode(net: nn.Module, source: Path) -> bytes:
 
 
 def decode(net: nn.Module, data: bytes) -> Image.Image:
-    """The picture of a file."""
+    """The picture in a file."""
     first, height, width = HEADER.unpack_from(data)
     body = data[HEADER.size :]
     strings = [[part] for part in (body[:first], body[first:]) if part]

@@ -1,1 +1,1 @@
-"""Bits: symbol models, entropy coders, the file format. Integers and NumPy; no torch, no Lightning, no file names."""
+"""Symbol models, entropy coders and the file format, in integers and NumPy: no torch, no Lightning, no file names."""

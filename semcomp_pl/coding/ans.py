@@ -1,6 +1,6 @@
-"""Symbols to bytes and back under tables of integers, by constriction's asymmetric numeral systems (ANS).
+"""Coding of symbols under integer tables, by constriction's asymmetric numeral systems (ANS).
 
-ANS is a stack: what was pushed last is popped first, so an encoder goes through its symbols backwards.
+ANS is a stack: what was pushed last is popped first, so an encoder pushes its symbols in reverse order.
 
 Source: Duda, https://arxiv.org/abs/1311.2540; Bamler, https://arxiv.org/abs/2201.01741.
 """
@@ -16,28 +16,28 @@ from semcomp_pl.errors import FileError, SemcompError
 
 Symbols = NDArray[np.uint8]
 Counts = NDArray[np.int64]
-"""Integers (n, L), 1 or more, each row of sum `TOTAL`: how probable each of L symbols is at each of n places."""
+"""Integers (n, L) of at least 1 whose rows sum to `TOTAL`: the probabilities of L symbols at each of n places."""
 
-_FAMILY = stream.model.Categorical(perfect=False)  # `perfect` is slow and another bitstream
+_FAMILY = stream.model.Categorical(perfect=False)  # `perfect=True` is slow and makes another bitstream
 
 
 class Encoder:
-    """A stack that symbols are pushed onto."""
+    """A stack onto which symbols are pushed."""
 
     def __init__(self) -> None:
         self._coder = stream.stack.AnsCoder()
 
     def push(self, symbols: NDArray[Any], counts: Counts) -> None:
-        """Push n symbols, so that they pop in their order.
+        """Push n symbols, so that they are popped in order.
 
         Raises:
-            SemcompError: counts that are no such table.
+            SemcompError: the counts are not a valid table.
         """
         if len(symbols):
             self._coder.encode_reverse(symbols.astype(np.int32), _FAMILY, _checked(counts))
 
     def push_uniform(self, symbols: NDArray[Any], levels: int) -> None:
-        """Push n symbols, each of `levels` equally probable ones."""
+        """Push n symbols, each one of `levels` equally probable ones."""
         if len(symbols):
             self._coder.encode_reverse(symbols.astype(np.int32), stream.model.Uniform(levels))
 
@@ -47,7 +47,7 @@ class Encoder:
 
 
 class Decoder:
-    """A stack that symbols are popped from. On damaged bytes it pops wrong symbols, and mostly `finish` notices."""
+    """A stack from which symbols are popped. From damaged bytes it pops wrong symbols; `finish` detects most damage."""
 
     def __init__(self, data: bytes) -> None:
         if data.endswith(b"\0"):
@@ -58,7 +58,7 @@ class Decoder:
         """The next n symbols.
 
         Raises:
-            SemcompError: counts that are no such table.
+            SemcompError: the counts are not a valid table.
         """
         if not len(counts):
             return np.zeros(0, np.uint8)
@@ -66,7 +66,7 @@ class Decoder:
         return popped
 
     def pop_uniform(self, count: int, levels: int) -> NDArray[np.int32]:
-        """The next symbols, each of `levels` equally probable ones."""
+        """The next `count` symbols, each one of `levels` equally probable ones."""
         popped: NDArray[np.int32] = self._coder.decode(stream.model.Uniform(levels), count)
         return popped
 
@@ -74,7 +74,7 @@ class Decoder:
         """Check that nothing is left.
 
         Raises:
-            FileError: something is.
+            FileError: something is left.
         """
         if not self._coder.is_empty():
             raise FileError("the coded symbols do not end where they should; the file is damaged")
@@ -86,7 +86,7 @@ def ideal_bits(symbols: NDArray[Any], counts: Counts) -> float:
 
 
 def _checked(counts: Counts) -> NDArray[np.float64]:
-    """The table as constriction wants it: it reads other memory orders wrongly, and may panic on other sums."""
+    """The table as constriction requires it: it misreads other memory layouts, and may panic on other sums."""
     if counts.dtype != np.int64 or counts.ndim != 2 or not counts.flags.c_contiguous:
         raise SemcompError(
             f"counts {counts.dtype} of shape {counts.shape} found, expected contiguous int64 (n, L); "

@@ -1,4 +1,4 @@
-"""The file around the coded sections, byte by byte as `docs/file-format.md` says. No model is needed to take it apart.
+"""The file format around the coded sections, as described in `docs/file-format.md`. Parsing it needs no model.
 
 magic 2 | version, layout 1 | model 3 | height 2 | width 2 | length 2 | check 4 | sections
 """
@@ -13,14 +13,14 @@ from semcomp_pl.errors import FileError, SemcompError
 MAGIC = b"\x8dS"
 VERSION = 1
 MAX_PIXELS = 1 << 26
-"""Images beyond are refused unless the caller allows more: a small file must not claim all memory."""
+"""Larger images are refused unless the caller allows them, as a small file must not claim all memory."""
 MAX_SIDE = (1 << 16) - 1
 _HEAD = struct.Struct(">2sB3sHHHI")
 _TABLE = 15
 
 
 class Kind(IntEnum):
-    """What a section holds."""
+    """Kind of content of a section."""
 
     LATENT = 0
     LABELS = 1
@@ -34,12 +34,12 @@ class Section(NamedTuple):
 
     kind: Kind
     coder: int
-    """How it is coded, 0..14: 0 is uniform, without a model; the rest is the kind's own."""
+    """Number of its coder, 0..14: 0 is uniform, without a model; each kind numbers its other coders itself."""
     data: bytes
 
 
 class Container(NamedTuple):
-    """A file taken apart."""
+    """A parsed file."""
 
     model: bytes
     """First three bytes of the model's fingerprint."""
@@ -48,21 +48,21 @@ class Container(NamedTuple):
     sections: list[Section]
     check: int
     overhead: int
-    """Bytes that are not a section's data."""
+    """Number of bytes that are not data of a section."""
 
 
 def pack(fingerprint: bytes, height: int, width: int, sections: list[Section], content: bytes) -> bytes:
     """The file of an image.
 
     Args:
-        fingerprint: 32 bytes that name the model; all of them enter the check.
-        height: pixels, 1..65535.
-        width: pixels, 1..65535.
-        sections: at least one, each kind once.
-        content: what a decoder must get out of the sections; it enters the check too.
+        fingerprint: 32 bytes that identify the model; all of them enter the check.
+        height: Height in pixels, 1..65535.
+        width: Width in pixels, 1..65535.
+        sections: At least one section, each of another kind.
+        content: Bytes that a decoder must obtain from the sections; they enter the check too.
 
     Raises:
-        SemcompError: a side out of range.
+        SemcompError: a side is out of range.
     """
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise SemcompError(f"an image of {width}x{height} found, expected sides of 1 to {MAX_SIDE}; cut it")
@@ -78,10 +78,10 @@ def pack(fingerprint: bytes, height: int, width: int, sections: list[Section], c
 
 
 def parse(data: bytes) -> Container:
-    """Take a file apart; its check is left to `verify`, because it covers what only a model can decode.
+    """Parse a file, without its check: that covers what only a model can decode, and is left to `verify`.
 
     Raises:
-        FileError: not a file of the suite, of a newer version, cut short, too long or inconsistent.
+        FileError: the file is not one of the suite's, or is of a newer version, truncated, too long or inconsistent.
     """
     if not data.startswith(MAGIC[: len(data)]) or not data:
         raise FileError("not a semcomp file; expected one that semcomp compress wrote")
@@ -105,10 +105,10 @@ def parse(data: bytes) -> Container:
 
 
 def refuse_large(container: Container, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse a size before anything is allocated for it.
+    """Refuse an image that is too large, before anything is allocated for it.
 
     Raises:
-        FileError: more pixels than allowed.
+        FileError: the image has more pixels than allowed.
     """
     pixels = container.height * container.width
     if pixels > max_pixels:
@@ -119,10 +119,10 @@ def refuse_large(container: Container, max_pixels: int = MAX_PIXELS) -> None:
 
 
 def verify(fingerprint: bytes, data: bytes, content: bytes) -> None:
-    """Check a file, whole, against the model and what was decoded with it.
+    """Check a complete file against the model and the decoded content.
 
     Raises:
-        FileError: they differ.
+        FileError: the check differs.
     """
     *head, check = _HEAD.unpack_from(data)
     if _crc(fingerprint, _HEAD.pack(*head, 0) + data[_HEAD.size :], content) != check:
@@ -137,7 +137,7 @@ def _crc(*parts: bytes) -> int:
 
 
 def _sections(data: bytes) -> list[Section]:
-    """The sections behind a table of their kinds, coders and lengths."""
+    """The sections after a table of their kinds, coders and lengths."""
     count, place = _byte(data, _HEAD.size), _HEAD.size + 1
     heads: list[tuple[Kind, int, int]] = []
     for _ in range(count):
@@ -166,7 +166,7 @@ def _byte(data: bytes, place: int) -> int:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, lowest first; the top bit says that more follow."""
+    """Seven bits per byte, lowest first; the top bit is set if more follow."""
     low = bytearray()
     while value > 127:
         low.append(value & 127 | 128)

@@ -1,4 +1,4 @@
-"""What a file holds, decoded, and what it costs."""
+"""The decoded content of a file, and its rates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,45 +13,45 @@ class Content(NamedTuple):
     """One image as a codec transmits it."""
 
     height: int
-    """Pixels of the image."""
+    """Height of the image in pixels."""
     width: int
     parts: Mapping[Kind, NDArray[Any]]
-    """What each section holds, in the form that its `SectionCoder` says."""
+    """Content of each section, in the form described by its `SectionCoder`."""
     coded: Mapping[Kind, Section] = {}
-    """Sections that were coded before the file is written, because their form changes what is transmitted."""
+    """Sections coded before the file is written, because the choice of their coder changes what is transmitted."""
 
     def with_part(self, kind: Kind, values: NDArray[Any], coded: Section | None = None) -> "Content":
-        """The same with another part, and its section where that is chosen already."""
+        """The same content with a part added or replaced, and its section if coded already."""
         sections = self.coded if coded is None else {**self.coded, kind: coded}
         return self._replace(parts={**self.parts, kind: values}, coded=sections)
 
     @property
     def symbols(self) -> NDArray[np.uint8]:
-        """Symbols of the latent (C, rows, columns), or the pixels of the thumbnail that stands in its place."""
+        """Symbols of the latent (C, rows, columns), or the pixels of the thumbnail that replaces it."""
         return self.parts[Kind.LATENT if Kind.LATENT in self.parts else Kind.THUMBNAIL]
 
     @property
     def labels(self) -> NDArray[np.uint8] | None:
-        """The label map, on the latent's grid or at the image's size; none for most codecs."""
+        """The label map, on the latent's grid or at the image's size; None if there is none."""
         return self.parts.get(Kind.LABELS)
 
     @property
     def heatmap(self) -> NDArray[np.bool_] | None:
-        """The cells (rows, columns) whose symbols are sent; none where all are."""
+        """The cells (rows, columns) whose symbols are sent; None if all are."""
         return self.parts.get(Kind.HEATMAP)
 
 
 class Rates(NamedTuple):
-    """Bits per pixel of one file; each at most the one before, but for the few bytes that a coder needs to end."""
+    """Bits per pixel of one file, explained step by step."""
 
     bpp_bound: float
-    """What is sent, without any model of it."""
+    """Bits of the content without any entropy model."""
     bpp_ideal: float
-    """Its code length under the models that the file uses."""
+    """Code length of the content under the models that the file uses."""
     bpp_payload: float
-    """Bytes of the sections."""
+    """Size of the sections' data."""
     bpp: float
-    """Bytes of the file."""
+    """Size of the whole file."""
 
 
 def by_name(rates: Sequence[Rates]) -> dict[str, list[float]]:

@@ -5,9 +5,9 @@ Two networks, one for corners and one for edges (`semcomp_pl.coding.lattice`), s
     neighbours of earlier steps, place, level, label --trunk--> features ----+
     neighbours of this step, channels before c ------------------------------+--head c--> hidden --out c--> L logits
 
-Weights are 8-bit integers with a power of two for each row, activations integers in units of 1/256, held in float64,
-where sums below 2^53 are exact in any order: matrix products make the same integers with any library, any number of
-threads. It was trained as floating point by `semcomp_pl.nets.context`.
+Weights are 8-bit integers with a power of two per row, activations integers in units of 1/256. Both are held in
+float64, where sums below 2^53 are exact in any order, so matrix products give the same integers with any library and
+any number of threads. The model is trained in floating point by `semcomp_pl.nets.context`.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ UNIT = 256
 CEILING = 16 * UNIT - 1
 """Activations are clipped to 0..CEILING."""
 LEVELS_APART = 3
-"""Levels that the networks tell apart; the coarser ones are as the last of them."""
+"""Number of levels that the networks distinguish; coarser ones are treated as the last of them."""
 TRUNK, HIDDEN = 64, 32
-_BLOCK = 1 << 15  # cells computed at once, which bounds the memory
+_BLOCK = 1 << 15  # number of cells computed at once, to bound the memory
 
 Floats = NDArray[np.float64]
 Inputs = NDArray[np.int16]
 Keep = NDArray[np.bool_] | None
-"""Cells (H, W) that are coded; all of them where none are named."""
+"""Cells (H, W) that are coded; None for all."""
 
 
 class Layer(NamedTuple):
@@ -44,7 +44,7 @@ class Layer(NamedTuple):
 
 
 def side_inputs(classes: int) -> int:
-    """Row, column, one input per level, and one per class of the label map (with the ignored one), if there is one."""
+    """Number of inputs for row, column, each level, and each class of any label map (with the ignored one)."""
     return 2 + LEVELS_APART + (classes + 1 if classes else 0)
 
 
@@ -67,7 +67,7 @@ def centred(symbols: NDArray[Any], levels: int) -> Inputs:
 
 
 def side_planes(height: int, width: int, level: int, label: NDArray[Any] | None, classes: int) -> Inputs:
-    """The networks' further inputs for a grid of a level, (`side_inputs`, H, W)."""
+    """The networks' further inputs for the grid of a level, (`side_inputs`, H, W)."""
     planes = np.zeros((side_inputs(classes if label is not None else 0), height, width), np.int16)
     planes[0] = (2 * UNIT * np.arange(height) // max(1, height - 1) - UNIT)[:, None]
     planes[1] = 2 * UNIT * np.arange(width) // max(1, width - 1) - UNIT
@@ -79,16 +79,16 @@ def side_planes(height: int, width: int, level: int, label: NDArray[Any] | None,
 
 
 class ContextModel:
-    """Codes symbols (C, H, W) under probabilities from their neighbours.
+    """Codes symbols (C, H, W) under probabilities predicted from their neighbours.
 
     Args:
-        channels: C.
-        levels: L.
-        classes: K of the label map that is known beside the symbols; 0 for none.
+        channels: Number of channels C.
+        levels: Number of levels L.
+        classes: Number of classes K of the label map that the decoder also knows; 0 for none.
         first: Counts (C, L) of the single cell that is coded first.
-        weights: int8, all matrices one after the other, as `layers` lists them.
-        biases: int32, likewise.
-        shifts: int8, one per row: the row's weights stand for integers / 2^shift.
+        weights: Weights of all matrices, concatenated in the order of `layers`, int8.
+        biases: Biases, likewise, int32.
+        shifts: Shift of each row, int8: the row's weights mean integers / 2^shift.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class ContextModel:
             at, row = at + outputs * inputs, row + outputs
 
     def encode(self, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> bytes:
-        """Bytes of symbols (C, H, W), given a label map (H, W) where the model knows one.
+        """Bytes of symbols (C, H, W), given a label map (H, W) if the model uses one.
 
-        Only the cells of `keep` (H, W) are coded; the decoder must find `neutral` in the others to see the same
+        Only the cells of `keep` (H, W) are coded; the others must hold `neutral`, so that the decoder sees the same
         neighbours.
         """
         coder = Encoder()
@@ -132,7 +132,7 @@ class ContextModel:
         """The symbols (C, H, W) of bytes, `neutral` outside `keep`.
 
         Raises:
-            FileError: bytes that end too late or too early.
+            FileError: the bytes end too late or too early.
         """
         coder = Decoder(data)
         symbols = np.full((self.channels, height, width), neutral(self.levels), np.uint8)
@@ -159,7 +159,7 @@ class ContextModel:
     def _tables(
         self, symbols: Symbols, label: NDArray[Any] | None, step: Step
     ) -> Iterator[tuple[tuple[int, slice], Counts]]:
-        """Channel, block of cells and their counts, in the order of decoding; reads what it has to know only."""
+        """Channel, block of cells and their counts, in decoding order; reads no symbols before they are decoded."""
         level, kind = step
         stride = 1 << level
         grid = symbols[:, ::stride, ::stride]
@@ -173,7 +173,7 @@ class ContextModel:
         side = side_planes(height, width, level, here, self.classes)
         seen, beside = self.channels * len(KNOWN[kind]), len(BESIDE[kind])
         known = np.empty((1 + seen + len(side), count))
-        known[0] = 1  # what a layer's bias is multiplied with
+        known[0] = 1  # multiplied with a layer's bias
         windows(padded, kind, KNOWN[kind], known[1 : 1 + seen])
         known[1 + seen :] = np.concatenate([part.reshape(len(side), -1) for part in cells(side, kind)], 1)
         features = np.empty((1 + TRUNK + self.channels * beside, count))
@@ -193,14 +193,14 @@ class ContextModel:
             filled += beside
 
     def _activate(self, name: str, inputs: Floats, out: Floats) -> None:
-        """A layer's sums over integers, rounded to integers and clipped; the first input is 1."""
+        """Compute a layer on integers, rounded to integers and clipped; the first input is 1."""
         sums = self._layers[name] @ inputs
         np.floor(sums, out=sums)
         np.clip(sums, 0, CEILING, out=out)
 
 
 def neutral(levels: int) -> int:
-    """The symbol that stands where none is sent: its centre is nearest to 0."""
+    """The symbol that replaces those not sent, the one whose centre is nearest to 0."""
     return levels // 2
 
 

@@ -1,4 +1,4 @@
-"""Exponential and logistic functions as integer tables, made by integer arithmetic: the same on every machine."""
+"""Exponential and logistic functions as integer tables, computed by integer arithmetic: the same on every machine."""
 
 from math import isqrt
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOTAL = 1 << 16
-"""Sum of every row of counts, and the scale of every probability."""
+"""Sum of each row of counts, and the scale of all probabilities."""
 OCTAVE = 128
-"""Steps of a logarithm to base 2: logits and log-odds are integers in units of 1/OCTAVE bit."""
+"""Steps per bit: logits and log-odds to base 2 are integers in units of 1/OCTAVE bit."""
 
 _ONE = 1 << 20
 
@@ -33,16 +33,16 @@ REACH = 16 * OCTAVE - 1
 _HALF = np.arange(REACH + 1)
 _TAIL = TOTAL * POWERS[_HALF] // (_ONE + POWERS[_HALF])
 SQUASH = np.concatenate([_TAIL[:0:-1], TOTAL - _TAIL]).clip(1, TOTAL - 1)
-"""Probability, of `TOTAL`, of the log-odds -REACH..REACH."""
+"""Probabilities, times `TOTAL`, for the log-odds -REACH..REACH."""
 STRETCH = np.searchsorted(SQUASH, np.arange(TOTAL // 16) * 16 + 8).clip(0, 2 * REACH) - REACH
-"""Log-odds of a probability p / TOTAL, by p // 16."""
+"""Log-odds of probabilities p / TOTAL, indexed by p // 16."""
 
 
 def softmax_counts(logits: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Counts of sum `TOTAL` in proportion to 2^(logit / OCTAVE), none below 1.
+    """Counts in proportion to 2^(logit / OCTAVE), at least 1 each, which sum to `TOTAL`.
 
     Args:
-        logits: integers, held in any type, (L, n): one column per symbol to code.
+        logits: Integers (L, n), held in any type: one column per symbol to code.
 
     Returns:
         C-contiguous (n, L): one row per symbol.
@@ -50,7 +50,7 @@ def softmax_counts(logits: NDArray[np.float64]) -> NDArray[np.int64]:
     levels, n = logits.shape
     below = np.minimum(logits.max(0) - logits, len(POWERS) - 1).astype(np.intp)
     powers = _POWERS[below]
-    # quotients below 2^16 of integers below 2^53: float64 rounds none of them up to the next integer
+    # the quotients are below 2^16, of integers below 2^53: float64 rounds none of them up to the next integer
     counts = 1 + np.floor(powers * (TOTAL - levels) / powers.sum(0))
     counts[logits.argmax(0), np.arange(n)] += TOTAL - counts.sum(0)
     return np.ascontiguousarray(counts.T.astype(np.int64))

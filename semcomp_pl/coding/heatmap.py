@@ -1,4 +1,4 @@
-"""Which cells of a latent are coded: a map of yes and no, as short as the label map beside it allows."""
+"""Coding of heatmaps, which say which cells of a latent are coded, with the help of the label map."""
 
 from collections.abc import Iterator
 
@@ -12,36 +12,36 @@ from semcomp_pl.errors import FileError
 Heatmap = NDArray[np.bool_]
 UNIFORM, ADAPTIVE, CLASSES = 0, 1, 2
 _NEIGHBOURS = ((0, -1), (-1, -1), (-1, 0), (-1, 1))
-_AGREE = 3  # a neighbour weighs as much as so many cells seen before
+_AGREE = 3  # initial tally for each neighbour that agrees; chosen by hand
 
 
 class HeatmapCoder:
-    """Codes heatmaps (H, W) beside a label map that was sent before.
+    """Codes heatmaps (H, W), given a label map that was sent before.
 
-    Regions chosen by class need one bit per class where the cells follow from the label map as it was sent. Others
-    (boxes, single instances, coarse label maps) are coded cell by cell under what the neighbours say, or are sent as
-    they are where that is shorter.
+    Regions chosen by class need one bit per class if their cells follow from the label map in the form sent. Other
+    regions (boxes, single instances, coarse label maps) are coded cell by cell with probabilities that depend on the
+    neighbours, or as plain bits if that is shorter.
 
     Args:
-        classes: K of the label map.
+        classes: Number of classes K of the label map.
     """
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
 
     def bound_bits(self, cells: int) -> float:
-        """A bit a cell."""
+        """Bits of that many cells without a model: one bit per cell."""
         return float(cells)
 
     def encode(self, heatmap: Heatmap, present: NDArray[np.bool_]) -> tuple[int, bytes]:
-        """The shortest coder's bytes, and which it is; `present` (K, H, W) tells the classes of each cell."""
+        """Number and bytes of the shortest coder; `present` (K, H, W) tells the classes in each cell."""
         bits = np.ascontiguousarray(heatmap).ravel().astype(np.uint8)
         plain, adaptive = Encoder(), Encoder()
         plain.push_uniform(bits, 2)
         adaptive.push(bits, _all_counts(heatmap))
         found = [(UNIFORM, plain.data()), (ADAPTIVE, adaptive.data())]
         flat = present.reshape(len(present), -1)
-        kept = np.asarray(~(flat & ~heatmap.ravel()).any(1) & flat.any(1))  # lie inside the heatmap whole
+        kept = np.asarray(~(flat & ~heatmap.ravel()).any(1) & flat.any(1))  # entirely inside the heatmap
         if (_cells_of(kept, present) == heatmap).all():
             found.append((CLASSES, np.packbits(kept).tobytes().rstrip(b"\0")))
         return min(found, key=lambda item: len(item[1]))
@@ -53,10 +53,10 @@ class HeatmapCoder:
         return float(self.classes) if coder == CLASSES else self.bound_bits(heatmap.size)
 
     def decode(self, coder: int, data: bytes, present: NDArray[np.bool_]) -> Heatmap:
-        """The heatmap of bytes.
+        """The heatmap coded in bytes.
 
         Raises:
-            FileError: another coder, or bytes that no heatmap of this size has.
+            FileError: the coder is unknown, or no heatmap of this size has these bytes.
         """
         height, width = present.shape[1:]
         if coder in {UNIFORM, ADAPTIVE} and len(data) > height * width / 8 + 5:
@@ -84,7 +84,7 @@ def _cells_of(kept: NDArray[np.bool_], present: NDArray[np.bool_]) -> Heatmap:
 
 
 def _adapting(heatmap: Heatmap) -> Iterator[tuple[int, int, Counts]]:
-    """Row, column and counts (1, 2) of each cell; reads the cell itself only when it is asked for the next."""
+    """Row, column and counts (1, 2) of each cell; reads a cell only after yielding its counts."""
     height, width = heatmap.shape
     kept = np.array([bin(context).count("1") for context in range(16)])
     tallies = 1 + _AGREE * np.stack([4 - kept, kept], 1)

@@ -1,4 +1,4 @@
-"""From what a decoder must get out of a file to its bytes, and back."""
+"""Conversion between the content of a file and its bytes."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ class ImageFile:
     """Writes and reads the files of one codec.
 
     Args:
-        fingerprint: 32 bytes that name the codec.
-        coders: Of its sections, in the order of the file; each may use what the ones before it hold.
+        fingerprint: 32 bytes that identify the codec.
+        coders: Coders of its sections, in the order of the file; each may use the content of the sections before.
     """
 
     def __init__(self, fingerprint: bytes, coders: Sequence[SectionCoder]) -> None:
@@ -21,7 +21,7 @@ class ImageFile:
         self.coders = {coder.kind: coder for coder in coders}
 
     def settle(self, content: Content) -> Content:
-        """The content with every section chosen that changes what is transmitted."""
+        """The content with those sections coded whose coders change what is transmitted."""
         for coder in self.coders.values():
             content = coder.settle(content)
         return content
@@ -32,10 +32,10 @@ class ImageFile:
         return pack(self.fingerprint, content.height, content.width, sections, self._checked(sections, content))
 
     def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Content:
-        """What a file holds.
+        """The content of a file.
 
         Raises:
-            FileError: not a file of the suite, another model's, damaged, or larger than allowed.
+            FileError: the file is not one of the suite's, of another model, damaged, or larger than allowed.
         """
         content, sections = self._open(data, max_pixels)
         checked = [section for section in sections if self.coders[section.kind].checked(section)]
@@ -48,7 +48,7 @@ class ImageFile:
         return content
 
     def rates(self, data: bytes, content: Content) -> Rates:
-        """How long the file is, and how long it might be, in bits per pixel of the image."""
+        """The rates of a file with this content, in bits per pixel of the image."""
         sections = parse(data).sections
         bound = sum(self.coders[section.kind].bound_bits(content) for section in sections)
         ideal = sum(self.coders[section.kind].ideal_bits(section, content) for section in sections)
@@ -75,6 +75,6 @@ class ImageFile:
         return content.with_part(section.kind, self.coders[section.kind].decode(section, content))
 
     def _checked(self, sections: Sequence[Section], content: Content) -> bytes:
-        """What the check covers beside the bytes of the file."""
+        """The decoded bytes that the check covers besides the file's own."""
         kinds: list[Kind] = [section.kind for section in sections if self.coders[section.kind].checked(section)]
         return b"".join(content.parts[kind].tobytes() for kind in kinds)

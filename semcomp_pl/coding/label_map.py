@@ -1,8 +1,8 @@
 """Lossless coding of label maps, by context mixing that starts from a prior and adapts to the map.
 
-    label map --questions a cell--> answers --mixed probabilities--> range coder --> bytes
+    label map --questions per cell--> answers --mixed probabilities--> range coder --> bytes
 
-The prior is what the adaptive tables hold after the label maps of a training split were coded one after the other.
+The prior is the state of the adaptive tables after coding the label maps of a training split one after the other.
 """
 
 from collections.abc import Iterable
@@ -17,26 +17,26 @@ from semcomp_pl.coding.fixed import OCTAVE, SQUASH, STRETCH, TOTAL
 from semcomp_pl.errors import FileError, SemcompError
 
 SLOTS = 1 << 11
-"""Probabilities a context keeps in a prior."""
+"""Number of probabilities per context in a prior."""
 UNIFORM, MIXED = 0, 1
-_WIDE = 1 << 13  # cells from which a map fills more slots than a prior has
-_TRUST = 30  # updates that a prior counts for: it was fitted on other maps
-_STEP = OCTAVE // 8  # log-odds of a prior, in int8
+_WIDE = 1 << 13  # number of cells from which a map gets more slots than a prior has; chosen by hand
+_TRUST = 30  # largest number of updates that a prior, fitted on other maps, counts for; chosen by hand
+_STEP = OCTAVE // 8  # unit of a prior's log-odds, which are stored as int8
 
 
 class Prior(NamedTuple):
-    """Where the adaptive tables start."""
+    """Initial values of the adaptive tables."""
 
     odds: NDArray[np.int8]
     """Log-odds (contexts, slots), in eighths of a bit."""
     hits: NDArray[np.uint8]
-    """Updates behind each of them."""
+    """Number of updates behind each of them."""
     weights: NDArray[np.int32]
     """Mixing weights (sets, contexts)."""
 
 
 def no_prior() -> Prior:
-    """Know nothing."""
+    """A prior that knows nothing."""
     shape = (mixing.CONTEXTS, SLOTS)
     weights = np.full((mixing.SETS, mixing.CONTEXTS), mixing.START_WEIGHT, np.int32)
     return Prior(np.zeros(shape, np.int8), np.zeros(shape, np.uint8), weights)
@@ -46,11 +46,11 @@ class LabelCoder:
     """Codes maps (H, W) of ids 0..K-1 and, where K < 256, 255 = ignored.
 
     Args:
-        classes: K, at most 256.
-        prior: Fitted by `fit_prior`; none knows nothing, and the maps are still coded.
+        classes: Number of classes K, at most 256.
+        prior: Prior fitted by `fit_prior`; if not given, coding starts without one.
 
     Raises:
-        SemcompError: more classes.
+        SemcompError: the number of classes is out of range.
     """
 
     def __init__(self, classes: int, prior: Prior | None = None) -> None:
@@ -61,14 +61,14 @@ class LabelCoder:
         self.prior = prior or no_prior()
 
     def bound_bits(self, cells: int) -> float:
-        """Bits of that many cells without a model: log2 of the number of ids, each."""
+        """Bits of that many cells without a model: log2 of the number of ids per cell."""
         return cells * float(np.log2(self.alphabet))
 
     def encode(self, label: NDArray[Any]) -> tuple[int, bytes]:
-        """The shorter of the two coders' bytes, and which that is.
+        """Number and bytes of the shorter of two coders.
 
         Raises:
-            SemcompError: ids out of range.
+            SemcompError: an id is out of range.
         """
         symbols = self._symbols(label)
         coded, _ = self._mix(symbols)
@@ -82,10 +82,10 @@ class LabelCoder:
         return self.bound_bits(label.size) if coder == UNIFORM else self._mix(self._symbols(label))[1]
 
     def decode(self, coder: int, data: bytes, height: int, width: int) -> NDArray[np.uint8]:
-        """The map of bytes.
+        """The label map coded in bytes.
 
         Raises:
-            FileError: another coder, or bytes that no map of this size has.
+            FileError: the coder is unknown, or no map of this size has these bytes.
         """
         if len(data) > self.bound_bits(height * width) / 8 + 5:
             raise FileError(f"{len(data)} bytes found for a label map of {width}x{height}, more than it can need")
@@ -97,7 +97,7 @@ class LabelCoder:
             symbols = self._unmix(data, height, width)
         else:
             raise FileError(f"label coder {coder} found, expected {UNIFORM} or {MIXED}; upgrade semcomp_pl")
-        # a damaged map may spell labels that are not there; the file's check refuses it, and needs bytes
+        # a damaged map may contain invalid labels; they must become bytes too, for the file's check to refuse the map
         return np.where(symbols >= self.classes, 255, symbols).astype(np.uint8)
 
     def _symbols(self, label: NDArray[Any]) -> NDArray[np.int64]:
@@ -115,7 +115,7 @@ class LabelCoder:
         bits = mixing.code_map(symbols.copy(), self.alphabet, mixer, False)
         low, place = int(mixer.coder[mixing.LOW]), int(mixer.coder[mixing.PLACE])
         coded = data[:place].tobytes()
-        if low:  # one byte names a number in the interval; the decoder reads zeros after it
+        if low:  # one byte identifies a number in the interval, as the decoder reads zeros after it
             coded += bytes([(low >> 24) + 1])
         return coded if place < len(data) else bytes(len(data)), bits
 
@@ -131,7 +131,7 @@ class LabelCoder:
 
 
 def fit_prior(classes: int, maps: Iterable[NDArray[Any]]) -> Prior:
-    """What the tables hold after coding label maps (H, W), whose order matters little."""
+    """The state of the tables after coding label maps (H, W), whose order matters little."""
     coder = LabelCoder(classes)
     mixer = _mixer(no_prior(), 0, np.zeros(0, np.uint8))
     for label in maps:
@@ -141,7 +141,7 @@ def fit_prior(classes: int, maps: Iterable[NDArray[Any]]) -> Prior:
 
 
 def _mixer(prior: Prior, cells: int, data: NDArray[np.uint8]) -> mixing.Mixer:
-    """A prior's tables to learn in. A large map has more slots, each started from the prior's slot of its low bits."""
+    """Adaptive tables from a prior; large maps get more slots, each from the prior's slot with the same low bits."""
     odds = SQUASH[prior.odds.astype(np.int64) * _STEP + len(SQUASH) // 2]
     copies = 32 if cells >= _WIDE else 1
     return mixing.Mixer(

@@ -1,4 +1,4 @@
-"""Symbols of a latent to bytes: under the context model, or where that fails uniform or under one table per channel."""
+"""Coding of a latent's symbols: with a context model, with one table per channel, or uniform."""
 
 import math
 from typing import Any
@@ -12,11 +12,11 @@ from semcomp_pl.coding.fixed import TOTAL
 from semcomp_pl.errors import FileError, SemcompError
 
 UNIFORM, STATIC, CONTEXT = 0, 1, 2
-_BLOCK = 1 << 15  # symbols whose tables are made at once
+_BLOCK = 1 << 15  # number of symbols whose tables are made at once
 
 
 def normalise(counts: NDArray[Any]) -> Counts:
-    """Occurrences (C, L) to integers of sum `TOTAL` in each row, none below 1, in the same proportions."""
+    """Occurrences (C, L) scaled to integers of at least 1 whose rows sum to `TOTAL`."""
     levels = counts.shape[1]
     known = counts.astype(np.int64) + 1
     table: Counts = 1 + known * (TOTAL - levels) // known.sum(1, keepdims=True)
@@ -30,13 +30,13 @@ def count(symbols: NDArray[Any], levels: int) -> NDArray[np.int64]:
 
 
 class LatentCoder:
-    """Codes symbols (C, H, W) of 0..L-1, beside a label map (H, W) where the context model knows one.
+    """Codes symbols (C, H, W) in 0..L-1, given a label map (H, W) if the context model uses one.
 
     Args:
-        channels: C.
-        levels: L, at most 256.
-        static: Counts (C, L) of every channel; none where nothing was fitted.
-        context: The context model, where there is one.
+        channels: Number of channels C.
+        levels: Number of levels L, at most 256.
+        static: Counts (C, L) of all channels; None if they were not fitted.
+        context: Context model, if there is one.
     """
 
     def __init__(
@@ -47,23 +47,23 @@ class LatentCoder:
         self.channels, self.levels, self.static, self.context = channels, levels, static, context
 
     def count(self, symbols: NDArray[Any]) -> NDArray[np.int64]:
-        """Occurrences (C, L) in (N, C, H, W), from which `static` is normalised."""
+        """Occurrences (C, L) in (N, C, H, W), which `normalise` turns into `static`."""
         return count(symbols, self.levels)
 
     def bound_bits(self, height: int, width: int, keep: Keep = None) -> float:
-        """Bits without a model: C * H * W * log2 L, of the cells of `keep` alone where it names some."""
+        """Bits without a model: C * H * W * log2 L, or for the cells of `keep` only."""
         return self.channels * (height * width if keep is None else int(keep.sum())) * math.log2(self.levels)
 
     def encode(self, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> tuple[int, bytes]:
-        """The context model's bytes if they are below the bound, else those of the shortest coder, and which it is.
+        """Number and bytes of a coder: the context model if it stays below the bound, else the shortest.
 
-        Never more than the bound and 5 bytes. Outside `keep` (H, W) the symbols must be `neutral`.
+        The bytes never exceed the bound by more than 5. Outside `keep` (H, W) the symbols must be `neutral`.
         """
         found = {}
         if self.context is not None:
             found[CONTEXT] = self.context.encode(symbols, label, keep)
             if 8 * len(found[CONTEXT]) < self.bound_bits(symbols.shape[1], symbols.shape[2], keep):
-                return CONTEXT, found[CONTEXT]  # as nearly always: the others need not be tried
+                return CONTEXT, found[CONTEXT]  # nearly always; the others need not be tried
         coded = _coded(symbols, keep)
         found[UNIFORM] = self._uniform(coded)
         if self.static is not None:
@@ -85,7 +85,7 @@ class LatentCoder:
         """The symbols (C, H, W) of bytes, `neutral` outside `keep`.
 
         Raises:
-            FileError: a coder that the model has not, or bytes that no latent of this size has.
+            FileError: the model lacks the coder, or no latent of this size has these bytes.
         """
         if len(data) > self.bound_bits(height, width, keep) / 8 + 5:
             raise FileError(f"{len(data)} bytes found for a latent of {width}x{height} cells, more than it can need")
@@ -125,7 +125,7 @@ def _coded(symbols: Symbols, keep: Keep) -> Symbols:
 
 
 def _blocks(channels: int, cells: int) -> list[tuple[int, slice]]:
-    """Channels and their cells, in the order of decoding."""
+    """Channels and blocks of their cells, in decoding order."""
     starts = range(0, cells, _BLOCK)
     return [(channel, slice(start, min(cells, start + _BLOCK))) for channel in range(channels) for start in starts]
 

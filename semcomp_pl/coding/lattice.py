@@ -5,9 +5,9 @@
     . . . . .       . c . c .                        b c b c b
     a . a . a       a . a . a                        a b a b a
 
-The lattice of every other row and column (a) is a grid of its own and was coded before, in the same way, down to a
-single cell. Corners (c), then edges (b) make it twice as fine. The cells of a step are coded at once: a grid of any
-size takes two steps a level.
+The lattice of every other row and column (a) is itself a grid, which was coded before in the same way, starting from a
+single cell. Corners (c), then edges (b), double its resolution. The cells of a step are coded together, so a grid of
+any size takes two steps per level.
 """
 
 from typing import Any, NamedTuple
@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 RADIUS = 2
-"""Cells, of the level's own lattice, that a cell's context reaches."""
+"""Reach of a cell's context, in cells of the level's own lattice."""
 
 
 class Step(NamedTuple):
-    """Cells that are coded at once."""
+    """Cells that are coded together."""
 
     level: int
-    """0 is the grid itself, each further one every other row and column of the one before."""
+    """Level: 0 is the grid itself, and each further level has every other row and column of the one before."""
     kind: int
-    """0 for corners, 1 for edges."""
+    """Kind: 0 for corners, 1 for edges."""
 
 
 STARTS = (((1, 1),), ((0, 1), (1, 0)))
-"""First row and column of a kind's cells, which are two apart."""
+"""First row and column of the cells of each kind, which are two apart."""
 KNOWN = tuple(
     tuple(
         (y, x)
@@ -39,7 +39,7 @@ KNOWN = tuple(
     )
     for kind in (0, 1)
 )
-"""By kind: where a cell sees cells of earlier steps, (rows, columns) away."""
+"""Offsets (rows, columns) from a cell to the cells of earlier steps that it sees, by kind."""
 BESIDE = tuple(
     tuple(
         (y, x)
@@ -49,11 +49,11 @@ BESIDE = tuple(
     )
     for kind in (0, 1)
 )
-"""By kind: where it sees cells of its own step, of whose channels only the earlier ones are known."""
+"""Offsets to the cells of its own step, of which only the channels before its own are known, by kind."""
 
 
 def steps(height: int, width: int) -> list[Step]:
-    """All steps after the single cell at the top left, in the order of decoding."""
+    """All steps after the single cell at the top left, in decoding order."""
     levels = (max(height, width) - 1).bit_length()
     return [Step(level, kind) for level in reversed(range(levels)) for kind in (0, 1)]
 
@@ -64,16 +64,16 @@ def cells(grid: NDArray[Any], kind: int) -> list[NDArray[Any]]:
 
 
 def pad(planes: NDArray[Any]) -> NDArray[Any]:
-    """Planes (P, H, W) with `RADIUS` zeros on every side, as `windows` wants them."""
+    """Planes (P, H, W) padded with `RADIUS` zeros on every side, as `windows` needs them."""
     return np.pad(planes, ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)))
 
 
 def windows(
     padded: NDArray[Any], kind: int, offsets: tuple[tuple[int, int], ...], out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """What the cells of a kind see of planes (P, H + 2 RADIUS, W + 2 RADIUS): (P * offsets, cells).
+    """Values that the cells of a kind see at the offsets, in planes (P, H + 2 RADIUS, W + 2 RADIUS).
 
-    `out`, of that shape and any type, is filled and returned where it is given.
+    Returns (P * offsets, cells): `out`, of that shape and any type, if it is given.
     """
     planes, height, width = len(padded), padded.shape[-2] - 2 * RADIUS, padded.shape[-1] - 2 * RADIUS
     sizes = [(len(range(row, height, 2)), len(range(column, width, 2))) for row, column in STARTS[kind]]

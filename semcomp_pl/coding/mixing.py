@@ -1,10 +1,11 @@
 """Binary context mixing of a label map, compiled: the arithmetic of `semcomp_pl.coding.label_map`.
 
-A cell is a few yes-or-no questions: has it the label of its left neighbour? Of the upper one? ... and where none of the
-neighbours has it, the nine bits of its label. Each answer is predicted by adaptive probabilities under ten contexts,
-mixed in the logistic domain with weights that adapt too (Mahoney, "Adaptive weighing of context models for lossless
-data compression", http://hdl.handle.net/11141/154), and coded by a carryless binary range coder of 32 bits. Integers
-throughout, so that every machine makes the same bits.
+Each cell becomes a few yes-or-no questions: is its label that of its left neighbour? That of the upper one? And so on;
+if no neighbour has its label, the nine bits of the label follow. Each answer is predicted by adaptive probabilities
+under ten contexts, mixed in the logistic domain with weights that adapt too (Mahoney, "Adaptive weighing of context
+models for lossless data compression", http://hdl.handle.net/11141/154), and coded by a carryless 32-bit binary range
+coder. All arithmetic is on integers, so that every machine makes the same bits. Contexts, learning rates and initial
+weights were chosen by hand.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-if os.path.expanduser("~") == "~":  # noqa: PTH111  # without a home, numba would make a directory of this name here
+if os.path.expanduser("~") == "~":  # noqa: PTH111  # without a home, numba would create a directory named ~ here
     os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), "semcomp_numba"))  # noqa: PTH118
 import numba
 
@@ -22,16 +23,16 @@ from semcomp_pl.coding.fixed import REACH, SQUASH, STRETCH, TOTAL
 
 CONTEXTS = 10
 SETS = 34
-"""Sets of mixing weights: 5 questions by 0..4 neighbours that agree, then 9 bits of a label that none has."""
+"""Number of sets of mixing weights: 5 questions times 0..4 neighbours that agree, and 9 bits of a label."""
 START_WEIGHT = int(0.3 * TOTAL)
 MASK = 0xFFFFFFFF
 LOW, HIGH, VALUE, PLACE = range(4)
-"""Places in the coder's state: the interval, what was read of the code, bytes written or read."""
+"""Indices in the coder's state: ends of the interval, current code value, number of bytes written or read."""
 
 _NEAR = np.array(  # rows above, columns to the right
     [(0, -1), (1, 0), (1, -1), (1, 1), (0, -2), (2, 0), (2, 1), (1, -2), (1, 2), (2, -1), (0, -3), (3, 0)]
 )
-_SPREAD = np.array(  # odd numbers, so that equal keys fall on other slots in each context
+_SPREAD = np.array(  # odd multipliers, so that equal keys fall into other slots in each context
     [
         0x9E3779B1,
         0x85EBCA77,
@@ -50,36 +51,36 @@ _LABEL_BITS = 9
 
 
 class Mixer(NamedTuple):
-    """What learns, and what codes; all of it changes."""
+    """Adaptive tables and the state of the range coder; all of it changes while coding."""
 
     odds: NDArray[np.int32]
-    """Probabilities of yes (`CONTEXTS`, slots), of `TOTAL`; slots a power of two."""
+    """Probabilities of yes (`CONTEXTS`, slots), times `TOTAL`; the number of slots is a power of two."""
     hits: NDArray[np.uint8]
-    """How often each was updated, likewise."""
+    """Number of updates of each (`CONTEXTS`, slots), at most 255."""
     weights: NDArray[np.int64]
     """Mixing weights (`SETS`, `CONTEXTS`)."""
     coder: NDArray[np.int64]
     """State of the range coder: `LOW`, `HIGH`, `VALUE`, `PLACE`."""
     data: NDArray[np.uint8]
-    """Bytes read or written; what does not fit is counted only."""
+    """Bytes read or written; bytes that do not fit are only counted."""
 
 
 @numba.njit(cache=True)
 def code_map(labels: NDArray[np.int64], alphabet: int, mixer: Mixer, decode: bool) -> float:
-    """Code a label map (H, W) of 0..alphabet-1 into `mixer.data`, or fill it from there; returns the ideal bits.
+    """Code a label map (H, W) of 0..alphabet-1 into `mixer.data`, or decode it from there; returns the ideal bits.
 
-    `alphabet`, at most 257, stands for what is outside the map too.
+    `alphabet` is at most 257; its value also serves as the label of cells outside the map.
     """
     height, width = labels.shape
     near = np.empty(len(_NEAR), np.int64)
     bits = 0.0
     for y in range(height):
-        run = 0  # cells since the label last changed in this row
+        run = 0  # number of cells since the label last changed in this row
         for x in range(width):
             for j in range(len(_NEAR)):
                 row, column = y - _NEAR[j, 0], x + _NEAR[j, 1]
                 near[j] = labels[row, column] if row >= 0 and 0 <= column < width else alphabet
-            ahead = 0  # cells until it changes in the row above
+            ahead = 0  # number of cells until it changes in the row above
             while ahead < 7 and y > 0 and x + ahead + 1 < width and labels[y - 1, x + ahead + 1] == near[1]:
                 ahead += 1
             place = (16 * y // height, 8 * x // width, run, ahead)
@@ -93,7 +94,7 @@ def code_map(labels: NDArray[np.int64], alphabet: int, mixer: Mixer, decode: boo
 def _code_cell(
     truth: int, near: NDArray[np.int64], alphabet: int, place: tuple[int, int, int, int], mixer: Mixer, decode: bool
 ) -> tuple[int, float]:
-    """Ask for the neighbours' labels in turn, then for the label's bits; the label and its ideal cost."""
+    """Ask for the neighbours' labels in turn, then for the label's bits; returns the label and its ideal bits."""
     keys = np.empty(CONTEXTS, np.int64)
     asked = np.empty(6, np.int64)
     questions, bits = 0, 0.0
@@ -122,7 +123,7 @@ def _code_cell(
 
 @numba.njit(cache=True)
 def _code_bit(bit: int, keys: NDArray[np.int64], chosen: int, mixer: Mixer, decode: bool) -> tuple[int, float]:
-    """Predict, code or decode, and learn one bit; the bit and its ideal cost in bits."""
+    """Predict, code or decode, and learn one bit; returns the bit and its ideal cost in bits."""
     odds, hits, weights = mixer.odds, mixer.hits, mixer.weights
     slots = odds.shape[1] - 1
     places = np.empty(CONTEXTS, np.int64)
@@ -172,7 +173,7 @@ def _range_code(bit: int, p: int, coder: NDArray[np.int64], data: NDArray[np.uin
 def _question(
     keys: NDArray[np.int64], near: NDArray[np.int64], label: int, questions: int, place: tuple[int, int, int, int]
 ) -> int:
-    """Contexts of "is it `label`?", and how many of the four nearest say so."""
+    """Fill in the contexts of "is it `label`?"; returns how many of the four nearest neighbours have this label."""
     band, strip, run, ahead = place
     wide, agreeing = 0, 0
     for k in range(len(near)):
@@ -200,7 +201,7 @@ def _question(
 def _spelling(
     keys: NDArray[np.int64], near: NDArray[np.int64], node: int, questions: int, place: tuple[int, int, int, int]
 ) -> None:
-    """Contexts of the next bit of a label of which `node` holds the bits before, behind a leading 1."""
+    """Fill in the contexts of a label's next bit; `node` is a leading 1 followed by the label's bits so far."""
     band, strip, _, _ = place
     keys[0] = node
     keys[1] = _hash(node, near[0])

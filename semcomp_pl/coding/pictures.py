@@ -1,4 +1,4 @@
-"""Still-image formats on pixels: those that a section of a file may be in, and the shortest for a quality."""
+"""Still-image formats for sections of files and for reference codecs."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ from semcomp_pl.errors import FileError, SemcompError
 Pixels = NDArray[np.uint8]
 """RGB (3, H, W)."""
 MAX_PICTURE = 1024**3 // 12
-"""Pixels of the largest picture that is decoded, as Pillow has it: beyond are decompression bombs."""
+"""Largest number of pixels that is decoded, Pillow's limit: larger pictures count as decompression bombs."""
 _UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)  # JPEG XL's plug-in raises the last
 
 
@@ -27,21 +27,21 @@ def _as_quality(quality: int) -> dict[str, Any]:
 
 
 class PictureFormat(NamedTuple):
-    """A format that Pillow writes and reads.
+    """A format that Pillow reads and writes.
 
-    No EXIF, ICC profile or XMP is written: pixels and nothing else.
+    Only pixels are written, no EXIF, ICC profile or XMP.
     """
 
     name: str
-    """Pillow's."""
+    """Pillow's name of the format."""
     options: Mapping[str, Any] = MappingProxyType({})
-    """Arguments of `Image.save` at every quality."""
+    """Arguments of `Image.save` at all qualities."""
     by_quality: Callable[[int], dict[str, Any]] = _as_quality
     """Further arguments for a quality of 0 (smallest) to 100."""
     plugin: str | None = None
-    """Module that teaches Pillow the format, where it needs one."""
+    """Plug-in module that adds the format to Pillow, if it needs one."""
     extra: str = ""
-    """Extra of this package that installs it."""
+    """Extra of this package that installs the plug-in."""
 
     @property
     def available(self) -> bool:
@@ -49,7 +49,7 @@ class PictureFormat(NamedTuple):
         return self.plugin is None or find_spec(self.plugin) is not None
 
     def require(self) -> None:
-        """Make sure that Pillow knows the format.
+        """Make sure that Pillow supports the format.
 
         Raises:
             SemcompError: its plug-in is not installed.
@@ -66,7 +66,7 @@ class PictureFormat(NamedTuple):
         """The file of a picture.
 
         Raises:
-            SemcompError: a size that the format cannot hold, or its plug-in is missing.
+            SemcompError: the format cannot hold this size, or its plug-in is missing.
         """
         self.require()
         stream = io.BytesIO()
@@ -80,14 +80,14 @@ class PictureFormat(NamedTuple):
         return stream.getvalue()
 
     def read(self, data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
-        """The picture of a file, RGB.
+        """The picture in a file, as RGB.
 
         Args:
-            data: the file.
-            size: width and height that it must have, if they are known.
+            data: Bytes of the file.
+            size: Required width and height, if known.
 
         Raises:
-            SemcompError: bytes of no such picture, or its plug-in is missing.
+            SemcompError: the bytes are not such a picture, or the plug-in is missing.
         """
         self.require()
         try:
@@ -111,20 +111,20 @@ OPTIMIZED_JPEG = PictureFormat("JPEG", {"optimize": True})
 JPEG_2000 = PictureFormat(
     "JPEG2000",
     {"irreversible": True, "no_jp2": True, "quality_mode": "rates"},
-    lambda quality: {"quality_layers": [1000 ** (1 - quality / 100)]},  # a ratio of compression
+    lambda quality: {"quality_layers": [1000 ** (1 - quality / 100)]},  # a compression ratio
 )
 AVIF = PictureFormat("AVIF", {"speed": 4})
 JPEG_XL = PictureFormat(
     "JXL",
     {"effort": 9},
-    lambda quality: {"quality": quality, "lossless": quality == 100},  # refused at 100 without the word
+    lambda quality: {"quality": quality, "lossless": quality == 100},  # 100 is refused otherwise
     plugin="pillow_jxl",
     extra="jxl",
 )
 
 WEBP = 3
 FORMATS = {WEBP: LOSSY_WEBP, 4: OPTIMIZED_JPEG, 5: JPEG_2000, 6: AVIF, 7: JPEG_XL}
-"""By the number that a file has for them."""
+"""Picture formats by their coder number in files."""
 _LOSSLESS = {WEBP: LOSSLESS_WEBP, 7: JPEG_XL}  # at quality 100
 _START = b"\x9d\x01\x2a"
 
@@ -136,19 +136,19 @@ def psnr(a: Pixels, b: Pixels) -> float:
 
 
 def encode(coder: int, pixels: Pixels, quality: int) -> bytes:
-    """A picture in a format at a quality of 0..100.
+    """The bytes of a picture in a format, at a quality of 0..100.
 
     Raises:
-        SemcompError: as `PictureFormat.write`.
+        SemcompError: as for `PictureFormat.write`.
     """
     return _write(coder, FORMATS[coder], pixels, quality)
 
 
 def decode(coder: int, data: bytes, height: int, width: int) -> Pixels:
-    """The picture of bytes.
+    """The picture coded in bytes.
 
     Raises:
-        FileError: an unknown format, one without its plug-in, or bytes of no picture of this size.
+        FileError: the format is unknown or its plug-in missing, or the bytes are no picture of this size.
     """
     if coder not in FORMATS:
         raise FileError(f"picture format {coder} found, expected one of {[*FORMATS]}; upgrade semcomp_pl")
@@ -161,16 +161,16 @@ def decode(coder: int, data: bytes, height: int, width: int) -> Pixels:
 
 
 def lossless(pixels: Pixels) -> Iterator[tuple[int, bytes]]:
-    """Formats that can, and their bytes."""
+    """Lossless formats, and the picture's bytes in each."""
     for coder, form in _LOSSLESS.items():
         if form.available:
             yield coder, _write(coder, form, pixels, 100)
 
 
 def at_least(pixels: Pixels, decibels: float) -> Iterator[tuple[int, bytes]]:
-    """Formats that reach a PSNR, and their bytes at the lowest quality found that does.
+    """Formats that reach a PSNR, and the picture's bytes in each at the lowest quality found that does.
 
-    Quality is bisected, taking PSNR to grow with it; where it does not quite, a lower one may be missed.
+    Quality is bisected, on the assumption that PSNR grows with it; if not quite, a lower quality may be missed.
     """
     for coder, form in FORMATS.items():
         if not form.available:
@@ -181,7 +181,7 @@ def at_least(pixels: Pixels, decibels: float) -> Iterator[tuple[int, bytes]]:
             tried[quality] = encode(coder, pixels, quality)
             return psnr(decode(coder, tried[quality], *pixels.shape[1:]), pixels)
 
-        quality = bisect_left(range(101), decibels, key=reached)  # what it returns was tried, or is 101
+        quality = bisect_left(range(101), decibels, key=reached)  # the result has been tried, or is 101
         if quality in tried:
             yield coder, tried[quality]
 
@@ -192,12 +192,12 @@ def _write(coder: int, form: PictureFormat, pixels: Pixels, quality: int) -> byt
 
 
 def _strip_webp(data: bytes, height: int, width: int) -> bytes:
-    """A WebP file without what follows from its size, 24 to 28 bytes.
+    """A WebP file without the 24 to 28 bytes that follow from its size.
 
     Source: RFC 6386, section 9.1 (VP8), and RFC 9649, sections 2.4 and 3.4 (the container, and VP8L's header).
 
     Raises:
-        SemcompError: it holds more than one picture.
+        SemcompError: it has another structure than a file of a single picture.
     """
     length = int.from_bytes(data[16:20], "little")
     body = data[20 : 20 + length]
@@ -210,7 +210,7 @@ def _strip_webp(data: bytes, height: int, width: int) -> bytes:
 
 
 def _restore_webp(bare: bytes, height: int, width: int) -> bytes:
-    """The file again: a first byte of 2F is VP8L's signature, a VP8 key frame's is even."""
+    """Undo `_strip_webp`: a first byte of 2F is VP8L's signature, and that of a VP8 key frame is even."""
     if bare[:1] == b"\x2f":
         kind, body = b"VP8L", bare[:1] + struct.pack("<I", width - 1 | (height - 1) << 14) + bare[1:]
     else:

@@ -1,6 +1,6 @@
-"""The sections of a file: one class a kind, which codes its part of an image's content and says what that costs.
+"""The sections of a file: one class per kind, which codes its part of an image's content and computes its cost.
 
-A codec's file is an ordered list of these; a new kind is one more class here and its number in `container.Kind`.
+A codec's file is an ordered list of sections; a new kind needs a class here and a number in `container.Kind`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # `semcomp inspect` reads names here, and should wait neither
 
 _PICTURES = ("", "webp", "jpeg", "jpeg 2000", "avif", "jpeg xl")
 FIRST_PICTURE = 3
-"""Coders of thumbnail and residual from here on are picture formats; those below are the suite's own."""
+"""Coders of thumbnail and residual with this number or a higher one are picture formats; lower ones are the suite's."""
 
 
 class SectionCoder(ABC):
@@ -30,39 +30,39 @@ class SectionCoder(ABC):
 
     kind: ClassVar[Kind]
     coders: ClassVar[tuple[str, ...]]
-    """What each number of a coder stands for."""
+    """Names of the coders, by number."""
     required: ClassVar[bool] = True
-    """Whether every file has such a section."""
+    """Whether every file must have such a section."""
 
     @abstractmethod
     def encode(self, content: Content) -> Section:
-        """The section of a content that has this kind; kinds before it in the file are known to the decoder."""
+        """The section of a content that has this kind; the decoder knows the sections before it in the file."""
 
     @abstractmethod
     def decode(self, section: Section, content: Content) -> NDArray[Any]:
-        """What the section holds, given what the sections before it held.
+        """The content of the section, given that of the sections before it.
 
         Raises:
-            FileError: bytes that no such content has.
+            FileError: no such content has these bytes.
         """
 
     @abstractmethod
     def bound_bits(self, content: Content) -> float:
-        """Bits without any model."""
+        """Bits of the content without any model."""
 
     @abstractmethod
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Code length under the model that the section was coded with."""
+        """Code length in bits under the model with which the section was coded."""
 
     def checked(self, section: Section) -> bool:
-        """Whether the file's check covers what is decoded, beside the bytes: so for all that the suite itself codes.
+        """Whether the file's check covers the decoded content besides the bytes, as for the suite's own coders.
 
-        What is not covered is decoded only after the check has passed.
+        Sections not covered are decoded only after the check has passed.
         """
         return True
 
     def settle(self, content: Content) -> Content:
-        """The content with the section chosen, where that changes what is transmitted."""
+        """The content with this section coded, if the choice of coder changes what is transmitted."""
         return content
 
 
@@ -70,9 +70,9 @@ class LabelSection(SectionCoder):
     """A label map, at the image's size or on the grid of the latent.
 
     Args:
-        coder: Codes it.
-        grid: The latent's.
-        full: Whether it is sent at the image's size.
+        coder: Coder of label maps.
+        grid: Grid of the latent.
+        full: Whether the label map is sent at the image's size.
     """
 
     kind, coders = Kind.LABELS, ("uniform", "mixed")
@@ -81,7 +81,7 @@ class LabelSection(SectionCoder):
         self.coder, self.grid, self.full = coder, grid, full
 
     def encode(self, content: Content) -> Section:
-        """By the shorter of two coders."""
+        """The section from the shorter of two coders."""
         return Section(self.kind, *self.coder.encode(content.parts[self.kind]))
 
     def decode(self, section: Section, content: Content) -> NDArray[np.uint8]:
@@ -90,7 +90,7 @@ class LabelSection(SectionCoder):
         return self.coder.decode(section.coder, section.data, *size)
 
     def bound_bits(self, content: Content) -> float:
-        """log2 of the number of ids, for each label."""
+        """log2 of the number of ids per label."""
         return self.coder.bound_bits(content.parts[self.kind].size)
 
     def ideal_bits(self, section: Section, content: Content) -> float:
@@ -103,7 +103,7 @@ class LabelSection(SectionCoder):
         return self.grid.majority(label, self.coder.classes) if self.full else label
 
     def present(self, content: Content) -> NDArray[np.bool_]:
-        """The classes (K, rows, columns) that each cell is known to hold."""
+        """The classes known to occur in each cell, bool (K, rows, columns)."""
         label, classes = content.parts[self.kind], self.coder.classes
         import numpy as np
 
@@ -113,11 +113,11 @@ class LabelSection(SectionCoder):
 
 
 class HeatmapSection(SectionCoder):
-    """Which cells' symbols are sent, (rows, columns) bool; a file without this section has them all.
+    """The cells whose symbols are sent, bool (rows, columns); a file without this section has the symbols of all.
 
     Args:
-        coder: Codes it.
-        labels: The label map's section, which comes before.
+        coder: Coder of heatmaps.
+        labels: Section of the label map, which comes before.
     """
 
     kind, coders, required = Kind.HEATMAP, ("uniform", "adaptive", "classes"), False
@@ -126,7 +126,7 @@ class HeatmapSection(SectionCoder):
         self.coder, self.labels = coder, labels
 
     def encode(self, content: Content) -> Section:
-        """By the shortest of three coders."""
+        """The section from the shortest of three coders."""
         return Section(self.kind, *self.coder.encode(content.parts[self.kind], self.labels.present(content)))
 
     def decode(self, section: Section, content: Content) -> NDArray[np.bool_]:
@@ -138,7 +138,7 @@ class HeatmapSection(SectionCoder):
         return self.coder.bound_bits(content.parts[self.kind].size)
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Code length under the coder that was used."""
+        """Code length in bits under the coder used."""
         return self.coder.ideal_bits(section.coder, content.parts[self.kind])
 
 
@@ -146,9 +146,9 @@ class LatentSection(SectionCoder):
     """Symbols (C, rows, columns), all of them or those of a heatmap's cells.
 
     Args:
-        coder: Codes them.
-        grid: Theirs.
-        labels: The section of the label map that the coder's context model knows; none for most codecs.
+        coder: Coder of symbols.
+        grid: Grid of the latent.
+        labels: Section of the label map that the coder's context model uses; None if it uses none.
     """
 
     kind, coders = Kind.LATENT, ("uniform", "static", "context")
@@ -157,21 +157,21 @@ class LatentSection(SectionCoder):
         self.coder, self.grid, self.labels = coder, grid, labels
 
     def encode(self, content: Content) -> Section:
-        """By the context model, or what is shorter."""
+        """The section from the context model, or from the shortest coder if the context model exceeds the bound."""
         return Section(self.kind, *self.coder.encode(content.parts[self.kind], *self._known(content)))
 
     def decode(self, section: Section, content: Content) -> NDArray[np.uint8]:
-        """Symbols 0..L-1, `neutral` where none is sent."""
+        """Symbols 0..L-1, `neutral` in cells that were not sent."""
         cells = self.grid.cells(content.height, content.width)
         return self.coder.decode(section.coder, section.data, *cells, *self._known(content))
 
     def bound_bits(self, content: Content) -> float:
-        """log2 L for each symbol that is sent."""
+        """log2 L per symbol that is sent."""
         _, rows, columns = content.parts[self.kind].shape
         return self.coder.bound_bits(rows, columns, content.parts.get(Kind.HEATMAP))
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Code length under the model that was used."""
+        """Code length in bits under the model used."""
         return self.coder.ideal_bits(section.coder, content.parts[self.kind], *self._known(content))
 
     def _known(self, content: Content) -> tuple[NDArray[np.uint8] | None, NDArray[np.bool_] | None]:
@@ -179,13 +179,14 @@ class LatentSection(SectionCoder):
 
 
 class _PictureSection(SectionCoder):
-    """Pixels, uint8 (3, H, W), that a picture format may have coded.
+    """Pixels, uint8 (3, H, W), which may be coded in a picture format.
 
-    The check covers a format's bytes alone: other versions of its library may decode to pixels that differ by one.
+    For picture formats the check covers only the bytes, as other versions of a library may decode pixels that differ
+    by 1.
     """
 
     def checked(self, section: Section) -> bool:
-        """The suite's own coders only."""
+        """True for the suite's own coders."""
         return section.coder < FIRST_PICTURE
 
 
@@ -193,9 +194,9 @@ class ThumbnailSection(_PictureSection):
     """A small picture on the latent's grid, in the shortest form.
 
     Args:
-        coder: Codes it without loss.
-        grid: Its.
-        least_psnr: The shortest picture that keeps so many dB is taken; none for a picture without loss.
+        coder: Lossless coder of pictures.
+        grid: Grid of the picture.
+        least_psnr: PSNR in dB that the picture must reach; None for a lossless picture.
     """
 
     kind, coders = Kind.THUMBNAIL, ("uniform", "static", *_PICTURES)
@@ -204,7 +205,7 @@ class ThumbnailSection(_PictureSection):
         self.coder, self.grid, self.least_psnr = coder, grid, least_psnr
 
     def encode(self, content: Content) -> Section:
-        """The section that `settle` chose, else by the suite's own coder."""
+        """The section that `settle` chose, else the one from the suite's own coder."""
         return content.coded.get(self.kind) or self._own(content)
 
     def decode(self, section: Section, content: Content) -> NDArray[np.uint8]:
@@ -217,13 +218,13 @@ class ThumbnailSection(_PictureSection):
         return self.coder.bound_bits(*content.parts[self.kind].shape[1:])
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """Code length under the suite's own coders; of what a format wrote, whose model nobody knows, its length."""
+        """Code length in bits under the suite's own coders; for picture formats, whose models are unknown, the size."""
         if section.coder < FIRST_PICTURE:
             return self.coder.ideal_bits(section.coder, content.parts[self.kind])
         return 8 * len(section.data)
 
     def settle(self, content: Content) -> Content:
-        """The shortest of all forms, and the pixels as they come back from it."""
+        """The content with the shortest of all forms, and the pixels decoded from it."""
         from semcomp_pl.coding import pictures
 
         pixels = content.parts[self.kind]
@@ -247,10 +248,10 @@ class ThumbnailSection(_PictureSection):
 
 
 class ResidualSection(_PictureSection):
-    """What the generator got wrong, as a picture: 128 for zero, and two levels of the image in one of its own.
+    """The residual of the reconstruction as a picture: 128 means zero, and one level means two levels of the image.
 
     Args:
-        quality: Of WebP, 0 to 100; none for files without this section, which are read all the same.
+        quality: WebP quality, 0 to 100; None to write files without this section (files with it can be read anyway).
     """
 
     kind, coders, required = Kind.RESIDUAL, ("", "", *_PICTURES), False
@@ -259,7 +260,7 @@ class ResidualSection(_PictureSection):
         self.quality = quality
 
     def code(self, content: Content, missing: NDArray[np.float32]) -> Content:
-        """The content with a residual of original minus decoded image, float (3, H, W) in [-1, 1]."""
+        """The content with a coded residual, original minus reconstruction, float (3, H, W) in [-1, 1]."""
         from semcomp_pl.coding import pictures
 
         assert self.quality is not None
@@ -269,14 +270,14 @@ class ResidualSection(_PictureSection):
 
     @staticmethod
     def values(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What is to be added to the decoded image: float (3, H, W)."""
+        """The values to add to the reconstruction: float (3, H, W)."""
         values: NDArray[np.float32] = pixels.astype("float32")
         values -= 128
         values /= 127.5
         return values
 
     def encode(self, content: Content) -> Section:
-        """As `code` made it."""
+        """The section that `code` made."""
         return content.coded[self.kind]
 
     def decode(self, section: Section, content: Content) -> NDArray[np.uint8]:
@@ -290,7 +291,7 @@ class ResidualSection(_PictureSection):
         return 24.0 * content.height * content.width
 
     def ideal_bits(self, section: Section, content: Content) -> float:
-        """The length that it has."""
+        """Size of the section's data in bits."""
         return 8 * len(section.data)
 
 
@@ -301,4 +302,4 @@ SECTIONS: tuple[type[SectionCoder], ...] = (
     ThumbnailSection,
     ResidualSection,
 )
-"""By kind, for those who only want their names."""
+"""All section classes by kind, for callers that only need names."""

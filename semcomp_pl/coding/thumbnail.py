@@ -1,4 +1,4 @@
-"""Small pictures without loss: each pixel as what its neighbours leave open, under one table per channel."""
+"""Lossless coding of small pictures, as differences from neighbouring pixels under one table per channel."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from semcomp_pl.coding.latent import LatentCoder, count
 
 
 class ThumbnailCoder(LatentCoder):
-    """`LatentCoder` of RGB pixels (3, H, W), 8 bits each, that codes `differences` of them.
+    """A `LatentCoder` of 8-bit RGB pixels (3, H, W) that codes their `differences`.
 
-    At a sixteenth of 256x128 pixels any picture format's header weighs as much as the pixels.
+    At a sixteenth of 256x128 pixels, the header of any picture format takes as many bytes as the pixels.
     """
 
     def count(self, symbols: NDArray[Any]) -> NDArray[np.int64]:
@@ -21,24 +21,24 @@ class ThumbnailCoder(LatentCoder):
         return count(np.stack([differences(pixels) for pixels in symbols]), self.levels)
 
     def encode(self, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> tuple[int, bytes]:
-        """As `LatentCoder.encode`; there is no context model, and the label map is not looked at."""
+        """See `LatentCoder.encode`; there is no context model, and the label map is ignored."""
         return super().encode(differences(symbols), None, keep)
 
     def ideal_bits(self, coder: int, symbols: Symbols, label: NDArray[Any] | None = None, keep: Keep = None) -> float:
-        """As `LatentCoder.ideal_bits`."""
+        """See `LatentCoder.ideal_bits`."""
         return super().ideal_bits(coder, differences(symbols), None, keep)
 
     def decode(
         self, coder: int, data: bytes, height: int, width: int, label: NDArray[Any] | None = None, keep: Keep = None
     ) -> Symbols:
-        """As `LatentCoder.decode`."""
+        """See `LatentCoder.decode`."""
         return restore(super().decode(coder, data, height, width, None, keep))
 
 
 def differences(pixels: Symbols) -> Symbols:
-    """Pixels (3, H, W) less their predictions, those of red and blue less green's; modulo 256.
+    """Pixels (3, H, W) minus their predictions, for red and blue also minus green's difference; modulo 256.
 
-    The prediction is the mean, rounded down, of the pixels above and to the left, or the one that is there.
+    The prediction is the mean, rounded down, of the pixels above and to the left, or the only one of them that exists.
     """
     above, left = np.roll(pixels, 1, 1).astype(np.int64), np.roll(pixels, 1, 2).astype(np.int64)
     above[:, 0], left[:, :, 0] = left[:, 0], above[:, :, 0]
@@ -49,7 +49,7 @@ def differences(pixels: Symbols) -> Symbols:
 
 
 def restore(missed: Symbols) -> Symbols:
-    """The pixels of their `differences`, one falling diagonal after the other."""
+    """The pixels with given `differences`, computed diagonal by diagonal."""
     missed = missed.copy()
     missed[[0, 2]] += missed[1]
     _, height, width = missed.shape

@@ -1,1 +1,1 @@
-"""Rows of (codec, operating point, image) to numbers with intervals and figures."""
+"""Comparisons: measuring codecs on the same images, statistics of the results, and reports."""

@@ -1,4 +1,4 @@
-"""What a comparison is told: codecs, judge, metrics and how to run; the data are described elsewhere."""
+"""Settings of a comparison: codecs, judge, metrics and how to run; the data module describes the data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.catalogue import EXTRAS
 
 LOAD = "semcomp_pl.load"
-"""Makes the codec of a trained model."""
+"""Class path of the function that loads the codec of a trained model."""
 if TYPE_CHECKING:
     Metric: TypeAlias = str
 else:
@@ -22,20 +22,20 @@ else:
 
 @dataclass(frozen=True)
 class CodecEntry:
-    """A codec at one operating point or at several.
+    """A codec at one or several operating points.
 
     Args:
         class_path: Dotted path of a class or function that returns a codec: `semcomp_pl.load` for trained models,
             `semcomp_pl.codecs.WebP` and its neighbours, or your own, installed or in a Python file beside the YAML.
-        init_args: Its arguments.
-        codec: Display name; entries of one name are points of one curve. What the codec calls itself if not given.
-        point: Name of the operating point of an entry that has one. What the codec says, or else its arguments, if not
-            given.
-        points: Further arguments, a dictionary for each operating point.
-        targets: Bits per pixel, for each of which every image is coded at the best quality whose file is no larger. The
-            callable takes `quality`, from 0 to 100, and is searched over `downscale` too if it takes that.
-        labels: Whose label map a codec that sends one is given: its own segmenter's, or the true one, which makes the
-            row an oracle's.
+        init_args: Arguments of the class or function.
+        codec: Display name; entries of the same name are points of one curve. By default the codec's own label.
+        point: Name of the operating point, for an entry with a single one. By default the codec's own name for it, or
+            else its arguments.
+        points: Further arguments, one dictionary per operating point.
+        targets: Target rates in bits per pixel; for each, every image is coded at the best quality whose file is no
+            larger. The callable must take `quality`, 0 to 100; if it takes `downscale`, that is searched too.
+        labels: Label map for a codec that sends one: `own`, from its segmenter, or `true`, the ground truth, which
+            makes the row an oracle's.
     """
 
     class_path: str
@@ -50,11 +50,11 @@ class CodecEntry:
 
 @dataclass(frozen=True)
 class Wandb:
-    """The W&B run that the summary goes to; WANDB_MODE=offline needs no account.
+    """The W&B run to which the summary is sent; WANDB_MODE=offline needs no account.
 
     Args:
-        project: No run is made if not given.
-        name: Name of the run; the output directory's if not given.
+        project: Name of the project; if not given, nothing is sent.
+        name: Name of the run; the output directory's name if not given.
         entity: Team or user; the account's own if not given.
     """
 
@@ -65,28 +65,29 @@ class Wandb:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything but the data.
+    """Settings of a comparison, except the data.
 
     Args:
-        output: Directory of rows, summary, figures and report; an interrupted comparison goes on in it.
-        codecs: Each with a class_path, and init_args, codec, point, points, targets and labels where needed; the
-            shipped files in configs/compare show them.
-        paths: Directories with the Python files of codecs; those of the --config files need not be named.
-        split: Split of the data.
-        images: Number of images, the first of the split; all if not given.
+        output: Directory for rows, summary, figures and report; an interrupted comparison is continued there.
+        codecs: Codecs to compare, each with class_path and, as needed, init_args, codec, point, points, targets and
+            labels; see the shipped files in configs/compare.
+        paths: Directories with Python files of codecs; directories of --config files are searched anyway.
+        split: Split of the data to measure.
+        images: Number of images, taken from the start of the split; all if not given.
         judge: Segmenter that labels originals and reconstructions; no codec may have been trained against it.
-        realism_judge: Checkpoint of an adversarial model whose discriminator gives `discriminator_fm`; the model may
-            not be among the codecs.
-        segmenter: Another segmenter, which makes the label maps of codecs that send one and have no segmenter.
-        metrics: Metrics beside PSNR, MS-SSIM and the judge's. One whose weights are missing is left out.
-        targets: Bits per pixel at which codecs are compared.
-        draws: Resamplings of the bootstrap.
+        realism_judge: Checkpoint of an adversarial model whose discriminator measures `discriminator_fm`; the model
+            may not be among the codecs.
+        segmenter: Segmenter, other than the judge, that makes the label maps for codecs that send one and have no
+            segmenter.
+        metrics: Metrics besides PSNR, MS-SSIM and the judge's; a metric whose weights are missing is left out.
+        targets: Rates in bits per pixel at which codecs are compared.
+        draws: Number of bootstrap resamplings.
         seed: Seed of the bootstrap.
-        pictures: Number of images, evenly over the split, whose reconstructions the report shows.
-        timed_images: Number of images of the serial pass that takes times and memory; 0 for no such pass.
-        workers: Processes that code and measure; 0 for this one alone, which a GPU needs.
-        device: cpu or cuda.
-        wandb: Where to send the summary.
+        pictures: Number of images, evenly spread over the split, whose reconstructions the report shows.
+        timed_images: Number of images in the serial pass that measures times and memory; 0 for no such pass.
+        workers: Number of worker processes that code and measure; 0 uses this process alone, as a GPU requires.
+        device: Device of the codecs and the judge: cpu or cuda.
+        wandb: W&B run to send the summary to.
     """
 
     output: str = "comparison"
@@ -109,8 +110,8 @@ class Settings:
 
 
 def sensible_references() -> list[CodecEntry]:
-    """Well-known still-image formats, searched for the target rates."""
-    # optimised Huffman tables make the smallest baseline JPEG
+    """Entries of well-known still-image formats, searched at the target rates."""
+    # optimised Huffman tables give the smallest baseline JPEG files
     formats = {"WebP": "WebP", "AVIF": "AVIF", "JPEG": "OptimizedJPEG", "JPEG 2000": "JPEG2000"}
     return [
         CodecEntry(f"semcomp_pl.codecs.{kind}", codec=name, targets=list(TARGETS)) for name, kind in formats.items()
@@ -118,10 +119,10 @@ def sensible_references() -> list[CodecEntry]:
 
 
 def check(settings: Settings) -> None:
-    """Refuse settings that no comparison can be made of.
+    """Refuse invalid settings.
 
     Raises:
-        SemcompError: no codec, an entry that contradicts itself, or a number out of range.
+        SemcompError: there is no codec, an entry contradicts itself, or a number is out of range.
     """
     if not settings.codecs:
         raise SemcompError("no codec found to compare; name models, or a --config with codecs")

@@ -2,7 +2,7 @@
 
 | column | type | what |
 | --- | --- | --- |
-| codec | str | display name; all points of one curve share it |
+| codec | str | display name, shared by all points of one curve |
 | point | str | operating point, such as `q10 x2` or `d4C8`; unique within its codec |
 | kind | str | `model`, `reference` or `original` |
 | target | float | bits per pixel that the point was searched for; null otherwise |
@@ -10,12 +10,12 @@
 | status | str | `ok`; `no_file` where the codec has no file at or below `target`; `failed` for any other error |
 | height, width | int | of the original |
 | bytes | int | of the whole file |
-| bytes_SECTION | int | of these, bytes of the header, latent, labels, ...; null where the file has no such section |
+| bytes_SECTION | int | of these, bytes of the header, latent, labels, ...; null if the file has no such section |
 | bpp | float | 8 * bytes / (height * width) |
-| psnr, ms_ssim_4, lpips, ... | float | one column per metric of single images, see `semcomp_pl.metrics`; or null |
+| psnr, ms_ssim_4, lpips, ... | float | one column per metric of single images, see `semcomp_pl.metrics`; may be null |
 | confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's prediction after coding |
 | confusion_agreement | list[int] | the same with the judge's prediction of the original in place of the truth |
-| encode_seconds, decode_seconds | float | measured in the serial pass; null for images that it left out |
+| encode_seconds, decode_seconds | float | measured in the serial pass; null for images not in it |
 | peak_memory | int | bytes, measured likewise |
 | error | str | why there is no file; null exactly where `status` is `ok`. Such a row has no bytes, bpp or metrics |
 
@@ -56,42 +56,42 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
 }
 SECTION = "bytes_"
 PAIR = ("codec", "point", "image")
-"""Columns that together name a row."""
+"""Columns that together identify a row."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """The rows, and what they were measured with."""
+    """The rows of a comparison, and what they were measured with."""
 
     rows: pl.DataFrame
     provenance: Mapping[str, Any]
     """Plain JSON: `versions`, `seeds`, `checkpoints` (fingerprint by codec), `data` (name, split, fingerprint),
     `judge` (fingerprint, architecture, input size), `classes` (names in order of train id), `command`, and more."""
     set_metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    """Metrics that only a whole data set has (`fid`, `kid`), as codec -> point -> name -> value."""
+    """Metrics of whole data sets (`fid`, `kid`), as codec -> point -> name -> value."""
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The table of rows given as dictionaries; what a row lacks is null.
+    """The table of rows given as dictionaries; missing values are null.
 
     Raises:
-        SemcompError: as `check`.
+        SemcompError: as for `check`.
     """
     names = list(dict.fromkeys([*FIXED, *(name for row in rows for name in row)]))
     return check(pl.DataFrame([{**row} for row in rows], schema={name: _type(name) for name in names}, strict=False))
 
 
 def merge(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The rows of several tables; columns that only some of them have are null in the others.
+    """The rows of several tables; columns missing from some tables are null in their rows.
 
     Raises:
-        SemcompError: as `check`.
+        SemcompError: as for `check`.
     """
     return check(pl.concat([table([]), *parts], how="diagonal"))
 
 
 def check(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the same table, if it is as this module says.
+    """Return the same table if it is as described in this module.
 
     Raises:
         SemcompError: a column is missing or of another type, a kind or status is unknown, a status contradicts the
@@ -147,7 +147,7 @@ def write_results(results: Results, path: Path) -> None:
     """Write `results.parquet`, whole or not at all.
 
     Raises:
-        SemcompError: the rows are not as `check` wants them, or the file cannot be written.
+        SemcompError: the rows fail `check`, or the file cannot be written.
     """
     metadata = {"provenance": json.dumps(results.provenance), "set_metrics": json.dumps(results.set_metrics)}
     check(results.rows)
@@ -158,7 +158,7 @@ def read_results(path: Path) -> Results:
     """What `write_results` wrote.
 
     Raises:
-        SemcompError: there is no such file, or it is not one of results.
+        SemcompError: the file does not exist, or holds no results.
     """
     try:
         metadata = pl.read_parquet_metadata(path)

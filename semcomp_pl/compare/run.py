@@ -1,4 +1,4 @@
-"""A comparison from its settings to its report: measure what is not measured yet, then say what it comes to."""
+"""Running a comparison: measure what is missing, then summarise and report."""
 
 from pathlib import Path
 
@@ -25,20 +25,21 @@ from semcomp_pl.files.atomic import make_output
 def compare(
     settings: Settings, data: ImageDataModule, logger: WandbLogger | None = None, config: str = "", command: str = ""
 ) -> int:
-    """Measure what is not measured yet; then the first process merges, takes times, renders and reports.
+    """Measure what is missing; the first process then merges results, measures times and writes the report.
 
     Args:
-        settings: What is compared, and how.
-        data: The images.
-        logger: Where the summary goes too.
-        config: The settings and data as YAML, kept to run it again.
-        command: The command line, kept as provenance.
+        settings: Codecs to compare, and how.
+        data: Images to compare them on.
+        logger: W&B logger that also receives the summary.
+        config: Settings and data as YAML, saved to repeat the comparison.
+        command: Command line, saved as provenance.
 
     Returns:
-        Exit status: 3 where a pair failed, else 0.
+        Exit status: 3 if a pair of codec and image failed, else 0.
 
     Raises:
-        SemcompError: unusable codecs or data, a judge that may not judge, or a directory of another comparison.
+        SemcompError: codecs or data are unusable, the judge is not allowed for one of the codecs, or the directory
+            belongs to another comparison.
     """
     share = Share.of_environment()
     with share.together():
@@ -47,10 +48,10 @@ def compare(
 
 
 def fill(settings: Settings, data: ImageDataModule, config: str = "", command: str = "") -> Plan:
-    """Measure this process's share of what is not measured yet, into part files.
+    """Measure this process's share of what is missing, and write it to part files.
 
     Raises:
-        SemcompError: as `compare`.
+        SemcompError: as for `compare`.
     """
     share, directory = Share.of_environment(), Path(settings.output)
     make_output(directory)
@@ -63,7 +64,7 @@ def fill(settings: Settings, data: ImageDataModule, config: str = "", command: s
 
 
 def render(directory: Path, results: Results) -> Summary:
-    """Write summary, figures and report of the results so far.
+    """Write summary, figures and report of results, which may be incomplete.
 
     Raises:
         SemcompError: a file cannot be written.

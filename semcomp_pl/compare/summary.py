@@ -1,4 +1,4 @@
-"""Everything a comparison says in numbers, computed from its rows: one typed structure that is plain JSON."""
+"""All numbers of a comparison, computed from its rows: a typed structure that is stored as plain JSON."""
 
 import csv
 import io
@@ -14,17 +14,17 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
 
 TARGETS = (0.03, 0.04, 0.06, 0.075, 0.1)
-"""Bits per pixel at which codecs are compared."""
+"""Default rates, in bits per pixel, at which codecs are compared."""
 Standing = Literal["best", "tied", "behind"]
-"""Tied: the interval of the paired difference to the best includes 0; not corrected for the number of comparisons."""
+"""`tied`: the interval of the paired difference to the best includes 0, uncorrected for the number of comparisons."""
 Problem = Literal["no_ceiling", "unfinished", "incomplete", "no_file", "failed", "one_image"]
-"""No original was judged; images are still to come, for all codecs or for one point; at a point some images have no
-file at or below the target, or failed; a single image gives no intervals."""
+"""In this order: no original was judged; images are still to be measured, for all codecs or for one point; at a point,
+some images have no file at or below the target, or failed; a single image gives no intervals."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A finite value with its 95 % bootstrap interval over images, if it has values of single images."""
+    """A finite value, with a 95 % bootstrap interval over images if single images have values."""
 
     value: float
     low: float | None = None
@@ -39,29 +39,29 @@ class Point:
     point: str
     kind: Kind
     target: float | None
-    """Bits per pixel that the point was searched for."""
+    """Target rate in bits per pixel, for a point that was searched for one."""
     images: int
-    """Images with a file; means are over these."""
+    """Number of images with a file; means are over these."""
     no_file: int
-    """Images of which the codec has no file at or below the target."""
+    """Number of images for which the codec has no file at or below the target."""
     failed: int
-    """Images at which the codec or a metric failed."""
+    """Number of images at which the codec or a metric failed."""
     bpp: Estimate | None
-    """None where no image has a file."""
+    """Mean rate; None if no image has a file."""
     sections: dict[str, float]
     """Mean bytes by section (`header`, `latent`, ...) and of the whole file (`total`)."""
     metrics: dict[str, Estimate]
-    """By name; a name that is absent was not measured. Means of the metrics of single images; `miou`, `miou_agreement`,
+    """Metrics by name, without those not measured: means of the metrics of single images; `miou`, `miou_agreement`,
     `miou_ratio` (`miou` as a share of the ceiling's), `iou_CLASS`, `fid` and `kid` of the data set."""
     encode_seconds: float | None
-    """Median per image, in the serial pass."""
+    """Median time per image in the serial pass."""
     decode_seconds: float | None
     peak_memory: int | None
-    """Largest, in bytes, in the serial pass."""
+    """Largest memory use in the serial pass, in bytes."""
 
     @property
     def lacking(self) -> int:
-        """Images without a file, for either reason."""
+        """Number of images without a file, for either reason."""
         return self.no_file + self.failed
 
 
@@ -71,15 +71,15 @@ class Entry:
 
     codec: str
     status: Literal["ok", "no_point", "no_file", "failed"]
-    """Whether it has a point here, or why not: all are above the rate, or images of the nearest one lack a file."""
+    """Whether it has a point here, or why not: all points are above the rate, or the nearest one lacks files."""
     point: str | None
-    """The point searched for this target, else the one with the highest mean bpp at or below it; None unless `ok`."""
+    """The point searched for this target, else the one of highest mean bpp at or below it; None unless `ok`."""
     tried: str | None
-    """The point that would stand here if all its images had files, where the status is `no_file` or `failed`."""
+    """If the status is `no_file` or `failed`, the point that would be used here if all its images had files."""
     standing: dict[str, Standing]
-    """By metric. Metrics that rank nothing are absent; `best` and `behind` without an interval are by value."""
+    """Standing by metric, without metrics that rank nothing; if there is no interval, by value alone."""
     to_best: dict[str, Estimate]
-    """Paired difference to the best of each metric, this minus best, over the images that both have."""
+    """Paired difference to the best codec by metric, this minus best, over the images that both have."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Difference:
     codec: str
     other: str
     metrics: dict[str, Estimate]
-    """By name, `iou_CLASS` and `bpp` among them, in each metric's own unit and direction."""
+    """Differences by metric, including `iou_CLASS` and `bpp`, in each metric's own unit and direction."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,15 @@ class Bjontegaard:
 
 @dataclass(frozen=True)
 class Caution:
-    """What to know before the numbers are trusted."""
+    """Something to know before trusting the numbers."""
 
     problem: Problem
     images: int = 0
-    """How many images it is about."""
+    """Number of images concerned."""
     of: int = 0
-    """Of how many."""
+    """Total number of images."""
     codec: str | None = None
-    """Whose, together with `point`; None where it is about the whole comparison."""
+    """Codec concerned, together with `point`; None if the whole comparison is."""
     point: str | None = None
 
 
@@ -144,11 +144,11 @@ class Summary:
     """Models, then references, each sorted by name; the original is not among them. Colours follow this order."""
     images: list[str]
     classes: list[str]
-    """Names in order of train id; empty without a judge."""
+    """Names of the classes in order of train id; empty without a judge."""
     metrics: list[str]
-    """Those measured, in the order to show them, without `iou_CLASS`; see `semcomp_pl.metrics.describe`."""
+    """Metrics measured, in display order, without `iou_CLASS`; see `semcomp_pl.metrics.catalogue.describe`."""
     points: list[Point]
-    """By codec as in `codecs`, then by rate."""
+    """All points, in the order of `codecs`, then by rate."""
     ceiling: Point | None
     """The originals themselves, `kind` original."""
     at_rates: list[AtRate]
@@ -156,17 +156,17 @@ class Summary:
     """One per ordered pair of codecs and ranked metric."""
     warnings: list[Caution]
     draws: int
-    """Resamplings of the bootstrap."""
+    """Number of bootstrap resamplings."""
     level: float
-    """Of the intervals: 0.95."""
+    """Level of the intervals: 0.95."""
     seed: int
     provenance: dict[str, Any]
 
     def point(self, codec: str, point: str) -> Point:
-        """The point of that name.
+        """The point of this name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such point.
         """
         for one in self.points:
             if (one.codec, one.point) == (codec, point):
@@ -174,11 +174,11 @@ class Summary:
         raise KeyError((codec, point))
 
     def curve(self, codec: str) -> list[Point]:
-        """A codec's points by rising rate, without those where no image has a file."""
+        """A codec's points in order of rate, without those at which no image has a file."""
         return [one for one in self.points if one.codec == codec and one.bpp is not None]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON without NaN or infinity; what `summary.json` holds."""
+        """The content of `summary.json`: plain JSON without NaN or infinity."""
         return asdict(self)
 
     def write(self, directory: Path) -> None:
@@ -187,7 +187,7 @@ class Summary:
         Raises:
             SemcompError: they cannot be written.
         """
-        text = json.dumps(self.to_json(), allow_nan=False) + "\n"  # indented, a large comparison's is a megabyte
+        text = json.dumps(self.to_json(), allow_nan=False) + "\n"  # indented, it may grow to megabytes
         write_file(directory / "summary.json", lambda file: file.write(text.encode()))
         rows = [_csv_row(one) for one in ([] if self.ceiling is None else [self.ceiling]) + self.points]
         lines = io.StringIO(newline="")
@@ -201,7 +201,7 @@ def read_summary(path: Path) -> Summary:
     """What `Summary.write` wrote.
 
     Raises:
-        SemcompError: there is no such file, or it is not a summary as this version writes it.
+        SemcompError: the file does not exist, or is no summary of this version.
     """
     try:
         return TypeAdapter(Summary).validate_json(path.read_bytes())

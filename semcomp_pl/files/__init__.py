@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, found by name, and read as images."""
+"""File access: atomic writing, finding models and configs by name, and reading images."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing: files appear complete or not at all."""
 
 import contextlib
 import io
@@ -15,28 +15,28 @@ _PREFIX, _SUFFIX = ".semcomp-", ".part"
 
 
 def is_special(path: Path) -> bool:
-    """A device, a pipe, an open file of a process: what is written through and not replaced."""
+    """Whether a path is a device, a pipe or a process's open file, which is written to and not replaced."""
     within = path.is_absolute() and path.parts[1:2] in [("dev",), ("proc",)]
     return path.exists() and not path.is_dir() and (within or not path.is_file())
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file whole or not at all: under a temporary name beside its own, which is then renamed.
+    """Write a file completely or not at all, by renaming a temporary file beside it.
 
-    A symbolic link stays, and its target is written. What is no plain file (a device, a pipe) is written through.
+    A symbolic link is kept, and its target is written. Devices and pipes are written to directly.
 
     Raises:
-        SemcompError: the directory is not there or cannot be written, or the disk is full; what `path` held stays.
+        SemcompError: the directory is missing or not writable, or the disk is full; an existing file is unchanged.
     """
     try:
         if is_special(path):
-            content = io.BytesIO()  # some writers seek
+            content = io.BytesIO()  # because some writers seek
             write(content)
             with path.open("wb") as file:
                 file.write(content.getbuffer())
             return
         target = path.resolve() if path.is_symlink() else path
-        # a short name: the file's own may have all the length that the file system allows
+        # a short name, as the file's own name may have the maximum length that the file system allows
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -45,26 +45,26 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 os.fsync(file.fileno())
             umask = os.umask(0)
             os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)  # mkstemp's own is private
+            Path(name).chmod(0o666 & ~umask)  # mkstemp makes private files
             Path(name).replace(target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-    except (OSError, RuntimeError) as error:  # torch.save says RuntimeError where the disk is full
+    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SemcompError(f"{path}: cannot write it ({reason}); choose another place") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_file` of text, as UTF-8."""
+    """Write text as UTF-8 with `write_file`."""
     write_file(path, lambda file: file.write(text.encode()))
 
 
 def make_output(directory: Path, option: str = "--output") -> None:
-    """Make the directory that an option names, and those above it, where they are not there.
+    """Create the directory that an option names, with its parents, if it does not exist.
 
     Raises:
-        SemcompError: it cannot be made.
+        SemcompError: it cannot be created.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def make_output(directory: Path, option: str = "--output") -> None:
 
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory that takes the place of `path`, and of what was there, when all went well."""
+    """A temporary directory that replaces `path` and its content if no error occurs."""
     path = path.absolute()
     part = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent))
     try:

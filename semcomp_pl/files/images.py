@@ -1,4 +1,4 @@
-"""Decoding of image and label files: pixels in sRGB, label ids as they are, and every failure names its file."""
+"""Decoding of image and label files: pixels as sRGB, label ids unchanged; all errors name their file."""
 
 import io
 import warnings
@@ -21,35 +21,35 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By EXIF orientation."""
+"""Transposition for each EXIF orientation."""
 _ONLY_IDENTIFIED = {"BUFR", "GRIB", "HDF5", "MPEG"}
-"""Formats whose files Pillow knows and does not decode."""
+"""Formats that Pillow identifies but cannot decode."""
 _STEPS = {"L;2": 85, "L;4": 17}
-"""What Pillow multiplies grey values of fewer than 8 bits by."""
+"""Factor by which Pillow multiplies grey values of fewer than 8 bits."""
 
 
 def open_image(path: Path) -> Image.Image:
     """The decoded image of a file.
 
     Raises:
-        SemcompError: missing, unreadable, truncated, animated or hostile file.
+        SemcompError: the file is missing, unreadable, truncated, animated or a decompression bomb.
     """
     return _open(path)[0]
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file in a directory is an image by its name: of a format that Pillow reads, and not hidden."""
-    known = Image.registered_extensions().get(path.suffix.lower())  # some are formats that Pillow only writes
+    """Whether a file's name is that of an image: of a format that Pillow reads, and not hidden."""
+    known = Image.registered_extensions().get(path.suffix.lower())  # Pillow can only write some of them
     return known in Image.OPEN and known not in _ONLY_IDENTIFIED and not path.name.startswith(".")
 
 
 def read_image(path: Path) -> Image.Image:
-    """An RGB image in sRGB: EXIF orientation applied, 16 bits scaled to 8, transparency put on white.
+    """An image as sRGB: EXIF orientation applied, 16 bits scaled to 8, transparency blended with white.
 
-    Metadata that cannot be read is left out with a warning, because the pixels are fine.
+    Unreadable metadata is ignored with a warning, because the pixels are fine.
 
     Raises:
-        SemcompError: as `open_image`, or values without a defined range.
+        SemcompError: as for `open_image`, or the values have no defined range.
     """
     image, raw = _open(path)
     with _named(path):
@@ -57,10 +57,10 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_index_map(path: Path) -> NDArray[np.int64]:
-    """The ids (H, W) of a grey or palette file of any bit depth, as they stand in the file.
+    """The ids (H, W) in a grey or palette file of any bit depth, as stored in the file.
 
     Raises:
-        SemcompError: as `open_image`, or the file holds colours instead of indices.
+        SemcompError: as for `open_image`, or the file holds colours instead of indices.
     """
     image, raw = _open(path)
     if image.mode not in {"L", "P", "1"} and not image.mode.startswith("I"):
@@ -71,13 +71,13 @@ def read_index_map(path: Path) -> NDArray[np.int64]:
     with _named(path):
         ids = np.asarray(image).astype(np.int64)
         kind = raw.rstrip("R")  # the order of bits within a byte
-        if image.mode in {"L", "1"} and kind.endswith("I"):  # white is zero in the file, and black in Pillow
+        if image.mode in {"L", "1"} and kind.endswith("I"):  # files where zero is white, which Pillow inverts
             ids, kind = (1 if image.mode == "1" else 255) - ids, kind.rstrip("I")
         return ids // _STEPS.get(kind, 1)
 
 
 def _open(path: Path) -> tuple[Image.Image, str]:
-    """The decoded image, and how its values stood in the file (Pillow's raw mode)."""
+    """The decoded image, and the storage format of its values in the file (Pillow's raw mode)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -99,7 +99,7 @@ def _open(path: Path) -> tuple[Image.Image, str]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Whatever a decoder raises later than it should is an error of this file too."""
+    """Turn any error that a decoder raises late into an error about this file."""
     try:
         yield
     except (SemcompError, SemcompWarning):
@@ -116,7 +116,7 @@ def _unreadable(path: Path, error: Exception) -> SemcompError:
 
 
 def _eight_bits(path: Path, image: Image.Image, raw: str) -> Image.Image:
-    """An image of a mode with 8 bits a channel: only what has a defined range is scaled."""
+    """The image in a mode with 8 bits per channel; only values with a defined range are scaled."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(image).astype(np.float64)
         top = 4095 if raw.startswith("I;12") else 65535
@@ -133,10 +133,10 @@ def _eight_bits(path: Path, image: Image.Image, raw: str) -> Image.Image:
 
 
 def _upright(path: Path, image: Image.Image) -> Image.Image:
-    """Turned as its EXIF block says, where it says so."""
+    """The image rotated as its EXIF orientation says, if it has one."""
     try:
         return ImageOps.exif_transpose(image)
-    except Exception as error:  # one bad tag makes Pillow fail at writing the block anew
+    except Exception as error:  # one bad tag makes Pillow fail to rewrite the block
         _note(path, f"broken EXIF metadata ({error})")
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -146,7 +146,7 @@ def _upright(path: Path, image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(path: Path, image: Image.Image) -> Image.Image:
-    """RGB in sRGB, transparency on white."""
+    """The image as sRGB, with transparency blended with white."""
     profile, alpha = image.info.get("icc_profile"), None
     if image.has_transparency_data:
         _note(path, "transparency put on white")
@@ -163,13 +163,13 @@ def _to_srgb(path: Path, image: Image.Image) -> Image.Image:
 
 
 def _converted(path: Path, image: Image.Image, data: bytes) -> Image.Image:
-    """From a colour profile to sRGB."""
+    """The image converted from a colour profile to sRGB."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         if image.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
             image = image.convert("RGB")
         found = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except Exception as error:  # ImageCms.PyCMSError, OSError, ValueError, or no littlecms in this build of Pillow
+    except Exception as error:  # PyCMSError, OSError, ValueError, or this build of Pillow lacks littlecms
         _note(path, f"unreadable colour profile ({error}), taken as sRGB")
         return image.convert("RGB")
     assert found is not None

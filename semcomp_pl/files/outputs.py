@@ -1,4 +1,4 @@
-"""Which files a command reads and which it writes, settled before any work is done."""
+"""The files that a command reads and writes, determined before any work is done."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -10,17 +10,17 @@ from semcomp_pl.files.atomic import is_special
 
 
 class Job(NamedTuple):
-    """One file to make of one file."""
+    """One file to make from another."""
 
     source: Path
     target: Path
 
 
 def expand(given: Sequence[str], is_input: Callable[[Path], bool]) -> list[Path]:
-    """Files, the inputs in directories, and the files that patterns with * ? [ ] match, in order.
+    """Given files, input files in given directories, and files that match patterns with * ? [ ], in order.
 
     Raises:
-        SemcompError: a directory or a pattern without any.
+        SemcompError: a directory or a pattern yields no file.
     """
     found: list[Path] = []
     for name in given:
@@ -44,16 +44,16 @@ def expand(given: Sequence[str], is_input: Callable[[Path], bool]) -> list[Path]
 
 
 def _is_visible(path: Path) -> bool:
-    """Whether it is a file that people put there: file managers leave hidden ones beside them."""
+    """Whether a path is a file that is not hidden: file managers leave hidden files beside others."""
     return path.is_file() and not path.name.startswith(".")
 
 
 def plan(sources: Sequence[Path], output: str | None, suffix: str, *, force: bool) -> list[Job]:
-    """Where each source's file goes: beside it, to `-o FILE`, or below `-o DIR/`.
+    """Decide where each source's output goes: beside it, to `-o FILE`, or below `-o DIR/`.
 
     Raises:
-        SemcompError: no such directory or none that can be written, a file that is there already (unless `force`),
-            two sources for one file, or a source that would be overwritten.
+        SemcompError: a directory is missing or not writable, an output exists already (unless `force`), two sources
+            have the same output, or a source would be overwritten.
     """
     if output == "-":
         raise SemcompError("-o - found, expected a file or directory/: nothing is written to standard output")

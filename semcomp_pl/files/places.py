@@ -1,4 +1,4 @@
-"""Where configs, models and runs are found, and where new runs go."""
+"""Places where configs, models and runs are found, and where new runs are created."""
 
 import os
 import re
@@ -13,13 +13,13 @@ RUN_VARIABLE = "SEMCOMP_RUN"
 
 
 def configs_root() -> Path:
-    """The configs of an installed wheel, or of a clone."""
+    """Directory of the configs in an installed wheel or in a clone."""
     installed = _PACKAGE / "configs"
     return installed if installed.is_dir() else _PACKAGE.parent / "configs"
 
 
 def resolve_config(path: str) -> str:
-    """`path` itself, or the shipped file that `configs/...` names where no such file is here."""
+    """`path` itself, or the shipped file for `configs/...` if no such file exists in the working directory."""
     parts = Path(path).parts
     if parts[:1] == ("configs",) and not Path(path).exists():
         shipped = configs_root().joinpath(*parts[1:])
@@ -29,12 +29,12 @@ def resolve_config(path: str) -> str:
 
 
 def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
-    """Make the directory of a new run; of many processes that ask at once, each gets its own.
+    """Create the directory of a new run; concurrent processes each get their own.
 
     A run's own subprocesses (DDP) find it in the environment and share it, until `release_run`.
 
     Raises:
-        SemcompError: a run of this `explicit` name is there already.
+        SemcompError: the name is `explicit`, and a run of this name exists already.
     """
     if RUN_VARIABLE in os.environ:
         return Path(os.environ[RUN_VARIABLE])
@@ -58,28 +58,28 @@ def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
 
 
 def release_run() -> None:
-    """Forget the claim, and the directory where nothing was trained: the next attempt may have its name."""
+    """Drop the claim, and remove the directory if nothing was trained, so that the next attempt may use its name."""
     run = os.environ.pop(RUN_VARIABLE, None)
     if run is not None and not any((Path(run) / name).exists() for name in ("checkpoints", "metrics.csv")):
         shutil.rmtree(run, ignore_errors=True)
 
 
 def run_of_checkpoint(checkpoint: str) -> Path | None:
-    """The run that `RUN/checkpoints/NAME.ckpt` belongs to."""
+    """The directory RUN of a checkpoint `RUN/checkpoints/NAME.ckpt`; None for other paths."""
     directory = Path(checkpoint).parent
     return directory.parent if directory.name == "checkpoints" else None
 
 
 def printable(name: str) -> str:
-    """A file's name as text that any file, table or terminal takes; bytes that are no UTF-8 are written out."""
+    """A file's name as text that is safe for any file, table or terminal; bytes that are not UTF-8 are escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def expand_home(value: str) -> str:
-    """A path with `~` or `~user` at its start written out; any other text as it is.
+    """A path with `~` or `~user` at its start expanded; any other text unchanged.
 
     Raises:
-        SemcompError: there is no such user or home.
+        SemcompError: the user or the home directory does not exist.
     """
     if not value.startswith("~"):
         return value
@@ -95,14 +95,14 @@ def is_export(path: str | Path) -> bool:
 
 
 def find_model(given: str) -> Path:
-    """The checkpoint or export that a name or path stands for: every command and argument that takes a model asks here.
+    """The checkpoint or export that a name or path stands for; used by all commands and arguments that take a model.
 
     Args:
-        given: A checkpoint, the directory of an export or of a run, whose best checkpoint it is, or the name of one,
-            looked up in `weights/` and `runs/` here, then in `weights/` of a clone.
+        given: Checkpoint, directory of an export or of a run (meaning its best checkpoint), or name of one, looked up
+            in `weights/` and `runs/` of the working directory, then in `weights/` of a clone.
 
     Raises:
-        SemcompError: nothing of the kind.
+        SemcompError: no such model exists.
     """
     for place in _places(given):
         best = place / "checkpoints" / "best.ckpt"
@@ -117,10 +117,10 @@ def find_model(given: str) -> Path:
 
 
 def find_directory(given: str) -> Path:
-    """The directory of a run or an export that a name or path stands for, as for `find_model`.
+    """The directory of the run or export that a name or path stands for, looked up as by `find_model`.
 
     Raises:
-        SemcompError: nothing of the kind.
+        SemcompError: no such directory exists.
     """
     for place in _places(given):
         if is_export(place) or (place / "config.yaml").is_file():
@@ -137,10 +137,10 @@ def _places(given: str) -> list[Path]:
 
 
 def find_checkpoint(given: str, run: Path) -> Path:
-    """The file (or export) behind `--ckpt_path`: `last` and `best` are those of `run`, the others as for `find_model`.
+    """The file (or export) for `--ckpt_path`: `last` and `best` mean those of `run`; otherwise see `find_model`.
 
     Raises:
-        SemcompError: it is not there.
+        SemcompError: it does not exist.
     """
     if given not in {"last", "best"}:
         return find_model(given)
@@ -157,7 +157,7 @@ def find_checkpoint(given: str, run: Path) -> Path:
 
 
 def released() -> dict[str, Path]:
-    """The exports in `weights/` of a clone, by name; none beside an installed wheel."""
+    """The exports in `weights/` of a clone, by name; empty for an installed wheel."""
     return {file.parent.name: file.parent for file in sorted((_PACKAGE.parent / "weights").glob("*/manifest.json"))}
 
 

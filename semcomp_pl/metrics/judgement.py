@@ -74,9 +74,9 @@ class Judgement(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars over all images of all processes.
 
-        `miou_agreement` and `accuracy_agreement` compare with the judge's own predictions for the originals. If there
-        were labels, `miou`, `accuracy` and the `iou_CLASS` of each class compare with these, `miou_ceiling` is the
-        `miou` of the originals, and `miou_ratio` is `miou` as a share of it.
+        `miou_agreement` compares with the judge's own predictions for the originals. If there were labels, `miou`,
+        `accuracy` and the `iou_CLASS` of each class compare with these, `miou_ceiling` is the `miou` of the originals,
+        and `miou_ratio` is `miou` as a share of it.
         """
         # three collective calls, in one order on all processes
         truth, agreement, ceiling = (metric.counts() for metric in (self.truth, self.agreement, self.ceiling))

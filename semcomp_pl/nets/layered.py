@@ -107,9 +107,9 @@ class CompNet(nn.Module):
         self.body = nn.Sequential(*layers)
 
     def forward(self, image: Tensor, side: Tensor | None = None) -> Tensor:
-        """Normalised image (B, 3, H, W) and label map (B, K, H, W) to (B, 3, H/2^d, W/2^d), -127.5 to 127.5."""
+        """Normalised image (B, 3, H, W) and label map (B, K, H, W) to (B, 3, H/2^d, W/2^d) in -127.5..127.5."""
         x = image if side is None else torch.cat([image, side], 1)
-        # float: bfloat16 has too few steps for 8-bit values
+        # in float32: bfloat16 has too few steps for 8-bit values
         return 127.5 * torch.tanh(self.body(x).float())
 
 

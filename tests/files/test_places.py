@@ -100,6 +100,7 @@ def test_a_run_without_any_training_gives_its_name_back() -> None:
     release_run()
     assert not run.exists()
     assert claim_run(Path("runs"), "gan", explicit=True) == run
+    release_run()
 
 
 @pytest.mark.parametrize(

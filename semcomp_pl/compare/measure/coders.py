@@ -1,4 +1,4 @@
-"""Codecs as a comparison runs them: one instance makes a file, and another, which shares nothing with it, reads it."""
+"""Codecs as a comparison runs them: one instance writes a file, and an independent one reads it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,40 +18,40 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.latent_iou import latent_iou
 
 ORIGINAL = ("Original", "8 bits")
-"""Codec and point of the rows of originals."""
+"""Codec and point in the rows of originals."""
 ANY_QUALITY = 50
-"""Of a codec that decodes, or that says what it is, but whose files are searched for."""
+"""Placeholder quality for a codec that only decodes or states its facts, while its files are searched for."""
 
 
 class NoFileError(SemcompError):
-    """A format cannot reach a rate: expected, and no fault of the run."""
+    """A format cannot reach a rate; this is expected, and no failure of the run."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A codec of a comparison at one operating point or at searched rates, in a form that goes to other processes."""
+    """A codec of a comparison, at one operating point or at target rates, in a form to send to other processes."""
 
     codec: str
     """Display name."""
     kind: Kind
     points: Mapping[str, float | None]
-    """By name, the rate in bits per pixel that each is searched for."""
+    """Target rate in bits per pixel of each point by name; None for a point that is not searched."""
     recipe: Recipe
     true_labels: bool = False
     """Whether files carry the true label map."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Codec and points of its rows."""
+        """Pairs of codec and point, as in its rows."""
         return [(self.codec, point) for point in self.points]
 
     @property
     def searched(self) -> bool:
-        """Whether its points are rates."""
+        """Whether its points are target rates."""
         return any(target is not None for target in self.points.values())
 
     def coder(self, device: str, sender: Codec | None = None) -> "Coder":
-        """Its sender, made now where none is given, and its receiver."""
+        """A coder with a new receiver, and the given sender or a new one."""
         quality = {"quality": ANY_QUALITY} if self.searched else {}
         return Coder(
             self.codec,
@@ -66,7 +66,7 @@ class Candidate:
 
 @dataclass
 class Coder:
-    """A sender and a receiver of one codec."""
+    """Sender and receiver of a codec."""
 
     codec: str
     kind: Kind
@@ -81,7 +81,7 @@ class Coder:
         self.facts = facts_of(self.sender)
 
     def encoder(self, point: str, image: Tensor, label: Tensor | None) -> Callable[[], bytes]:
-        """What makes the file of an image (3, H, W) with label map (H, W), when called; searches are done before.
+        """A function that makes the file of an image (3, H, W) with label map (H, W); searches are done here already.
 
         Raises:
             NoFileError: no file is as small as the point's rate.
@@ -96,24 +96,24 @@ class Coder:
         return partial(found.codec.compress, image)
 
     def decode(self, data: bytes) -> Tensor:
-        """The image (3, H, W) of a file, from nothing but its bytes."""
+        """The image (3, H, W) of a file, decoded from nothing but its bytes."""
         return self.receiver.decompress(data)
 
     def latent_iou(self, image: Tensor, reconstruction: Tensor, label: Tensor | None) -> float | None:
-        """Latent IoU of two images (3, H, W), where the codec sends all of a latent."""
+        """Latent IoU of two images (3, H, W); None unless the codec sends a whole latent."""
         label = label[None] if self.true_labels and label is not None else None
         seen = self.facts.encode_again(reconstruction[None], image[None], label)
         return None if seen is None else float(latent_iou(*seen))
 
 
 def original() -> Coder:
-    """The originals as they are, at 24 bits a pixel."""
+    """A coder that keeps originals unchanged, at 24 bits per pixel."""
     pixels = _Pixels()
     return Coder(ORIGINAL[0], "original", {ORIGINAL[1]: None}, pixels, pixels)
 
 
 class _Pixels:
-    """8-bit values and no more: the size is remembered, so what wrote a file must read it."""
+    """Files of plain 8-bit values; the size is kept in the object, so the object that wrote a file must read it."""
 
     _shape: tuple[int, ...] = ()
 

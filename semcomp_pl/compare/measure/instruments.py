@@ -1,4 +1,4 @@
-"""What reconstructions are measured with: the judge, a discriminator and the metrics that need networks."""
+"""The networks that measure reconstructions: judge, discriminator and those of metrics."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -21,19 +21,19 @@ from semcomp_pl.metrics.suite import MetricSuite
 
 
 class Instruments:
-    """Networks that measure, loaded once a process.
+    """Networks that measure reconstructions, loaded once per process.
 
     Args:
         judge: Segmenter that labels originals and reconstructions.
-        realism_judge: Checkpoint whose discriminator measures.
-        metrics: Further metrics. One whose weights are missing is left out, with a warning.
-        device: Of the judge; the other networks follow the images.
+        realism_judge: Checkpoint of the discriminator that measures `discriminator_fm`.
+        metrics: Names of further metrics; a metric whose weights are missing is left out with a warning.
+        device: Device of the judge; the other networks follow the images.
 
     Attributes:
-        metrics: Those whose weights are there.
+        metrics: Names of the further metrics whose weights were found.
 
     Raises:
-        SemcompError: no such segmenter or discriminator.
+        SemcompError: the segmenter or the discriminator does not exist.
     """
 
     def __init__(self, judge: str | None, realism_judge: str | None, metrics: Sequence[Metric], device: str) -> None:
@@ -52,7 +52,7 @@ class Instruments:
         ]
 
     def provenance(self) -> dict[str, Any]:
-        """By what each metric is measured, by name; plain values."""
+        """Provenance of the networks by metric, as plain values."""
         known = self._suite.provenance()
         if self._inception is not None:
             known |= {name: {"checkpoint": self._inception.checkpoint} for name in SETS}
@@ -60,7 +60,7 @@ class Instruments:
         return {name: known.get(name) for name in self.metrics} | judges
 
     def quality(self, reconstruction: Tensor, image: Tensor, label: Tensor | None) -> dict[str, float]:
-        """Metrics of a pair of images (3, H, W), whose true label map (H, W) some need."""
+        """Metrics of a pair of images (3, H, W); some need the true label map (H, W)."""
         pair = reconstruction[None], image[None]
         found = {"psnr": psnr(*pair).item()}
         if key := ms_ssim_key((image.shape[-2], image.shape[-1])):
@@ -73,16 +73,16 @@ class Instruments:
         return found
 
     def predict(self, image: Tensor) -> Tensor | None:
-        """The judge's label map (H, W) of an image (3, H, W)."""
+        """The judge's label map (H, W) of an image (3, H, W); None without a judge."""
         return None if self.judge is None else self.judge.predict(as_decoded(image)[None])[0]
 
     def semantics(self, predicted: Tensor | None, label: Tensor | None, original: Tensor | None) -> dict[str, Any]:
-        """Counts and accuracy of the judge's label map (H, W) of a reconstruction.
+        """Confusion counts and accuracy of the judge's label map of a reconstruction.
 
         Args:
-            predicted: That map.
-            label: The true one, to which the metrics without a suffix compare it.
-            original: The judge's own of the original, whose metrics are called agreement.
+            predicted: The judge's label map (H, W) of the reconstruction.
+            label: The true label map, for the metrics without a suffix.
+            original: The judge's label map of the original, for the metrics called agreement.
         """
         found: dict[str, Any] = {}
         for suffix, truth in {"": label, "_agreement": original}.items():
@@ -94,7 +94,7 @@ class Instruments:
         return found
 
     def features(self, reconstruction: Tensor) -> Tensor | None:
-        """What metrics of whole sets need of an image (3, H, W): (D,), where there are any."""
+        """Features (D,) of an image (3, H, W) for the metrics of whole data sets; None without such metrics."""
         if self._inception is None:
             return None
         with in_float32(self._inception, reconstruction.device) as network:

@@ -1,4 +1,4 @@
-"""One image through every codec: files, what comes back from them, and every metric of each pair."""
+"""Measuring one image with all codecs: files, reconstructions, and the metrics of each pair."""
 
 import time
 from collections.abc import Callable, Iterator, Set
@@ -23,14 +23,14 @@ Row = dict[str, Any]
 
 
 class Measurer:
-    """Codecs, judge and metrics of a plan in one process.
+    """Codecs, judge and metrics of a plan, in one process.
 
     Args:
-        plan: What is measured.
-        loaded: What this process has made already.
+        plan: Plan of the comparison.
+        loaded: Networks and codecs that this process has already loaded.
 
     Attributes:
-        busy: Seconds spent in codecs and metrics, the rest being the harness's own.
+        busy: Seconds spent in codecs and metrics, as opposed to the comparison's own overhead.
     """
 
     def __init__(self, plan: Plan, loaded: Loaded | None = None) -> None:
@@ -40,7 +40,7 @@ class Measurer:
         self.coders = plan.coders(senders)
 
     def rows(self, index: int, done: Set[Pair] = frozenset()) -> Iterator[Row]:
-        """The rows of one image that are not among those done; a pair that fails has its error."""
+        """The rows of one image, without those done; a row of a failed pair holds its error."""
         sample = self.data[index]
         image, label, name = sample["image"].to(self.plan.device), sample.get("label"), sample["name"]
         label = None if label is None else label.to(self.plan.device)
@@ -54,7 +54,7 @@ class Measurer:
             try:
                 row |= self._measure(coder, point, name, image, label, original)
                 row["status"] = "ok"
-            except Exception as error:  # whatever one pair dies of, the others are still wanted
+            except Exception as error:  # whatever the error of one pair, the others are still measured
                 row["status"] = "no_file" if isinstance(error, NoFileError) else "failed"
                 reason = str(error) if isinstance(error, SemcompError) else f"{type(error).__name__}: {error}"
                 row["error"] = reason.splitlines()[0][:300]

@@ -1,11 +1,11 @@
-"""What a comparison leaves while it runs, and how that becomes results.
+"""The files that a comparison writes while it runs, and how they are merged.
 
-comparison.json     what is compared, by what: a run that would do anything else is refused here
-config.yaml         the settings, to run it again
-parts/rows-*.jsonl  one file a process, a line a pair, appended as they are measured
-parts/times.jsonl   of the serial pass
-features/           for metrics that compare sets of images, a file a pair
-results.parquet     all of it, once merged
+comparison.json     what is compared and with what; a run with other settings is refused in this directory
+config.yaml         the settings, to repeat the comparison
+parts/rows-*.jsonl  one file per process, with one line per pair, appended as pairs are measured
+parts/times.jsonl   results of the serial pass
+features/           for metrics that compare sets of images, one file per pair
+results.parquet     all rows, once merged
 """
 
 import io
@@ -27,13 +27,13 @@ _TIMES = ("encode_seconds", "decode_seconds", "peak_memory")
 
 
 def claim(directory: Path, provenance: Mapping[str, Any], config: str) -> None:
-    """Say what is compared in this directory, or check that it is what was begun there.
+    """Record what is compared in this directory, or check that it matches what was begun there.
 
     Raises:
-        SemcompError: it is something else, or the directory cannot be written.
+        SemcompError: another comparison was begun there, or the directory cannot be written.
     """
     file = directory / "comparison.json"
-    provenance = json.loads(json.dumps(provenance, default=str))  # as it is read again
+    provenance = json.loads(json.dumps(provenance, default=str))  # in the form in which it is read back
     if file.is_file():
         begun = json.loads(file.read_text())
         differ = [name for name in provenance if name not in _MAY_DIFFER and begun.get(name) != provenance[name]]
@@ -47,29 +47,29 @@ def claim(directory: Path, provenance: Mapping[str, Any], config: str) -> None:
 
 
 def append(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add lines, so that a process that dies loses the one it writes at most."""
+    """Append lines, so that a process that dies loses at most the line it is writing."""
     plain = [{name: None if value != value else value for name, value in row.items()} for row in rows]  # NaN
     lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in plain)
     with file.open("ab+") as stream:
         if stream.seek(0, io.SEEK_END):
             stream.seek(-1, io.SEEK_END)
-            lines = lines if stream.read(1) == b"\n" else "\n" + lines  # after one that was cut short
+            lines = lines if stream.read(1) == b"\n" else "\n" + lines  # the last line was cut short
         stream.write(lines.encode())
 
 
 def finished(directory: Path) -> set[tuple[str, str, str]]:
-    """Pairs that need not be measured again: codec, point, image. Those that failed are tried again."""
+    """Pairs (codec, point, image) that need not be measured again; failed pairs are not among them."""
     frames = [frame.filter(_FINISHED).select(PAIR) for frame in _frames(directory)]
     return {pair for frame in frames for pair in frame.iter_rows()}
 
 
 def faults(rows: pl.DataFrame) -> int:
-    """Rows that failed, without those of rates that a format does not reach."""
+    """Number of rows that failed, not counting rates that a format cannot reach."""
     return rows.filter(~_FINISHED).height
 
 
 def times(directory: Path) -> pl.DataFrame:
-    """Seconds and memory of the serial pass by pair."""
+    """Times and memory of each pair in the serial pass."""
     file = directory / "parts" / "times.jsonl"
     schema = {name: FIXED[name] for name in (*PAIR, *_TIMES)}
     found = _read(file, schema) if file.is_file() else None
@@ -77,10 +77,10 @@ def times(directory: Path) -> pl.DataFrame:
 
 
 def collect(directory: Path) -> Results:
-    """The results so far, of the images that every codec has measured; the parquet file is written anew.
+    """The results so far, for the images measured with all codecs; also rewrites the parquet file.
 
     Raises:
-        SemcompError: no comparison was begun here, or it has no such image yet.
+        SemcompError: no comparison was begun here, or no image has been measured with all codecs yet.
     """
     file = directory / "comparison.json"
     if not file.is_file():
@@ -92,7 +92,7 @@ def collect(directory: Path) -> Results:
     rows = pl.concat(frames, how="diagonal")
     # a pair that failed and was tried again has two rows
     rows = rows.sort(_FINISHED, descending=True, maintain_order=True).unique(PAIR, keep="first")
-    # codecs are compared on the same images: those that are under way wait
+    # codecs are compared on the same images, so incomplete images are left out
     rows = rows.filter(pl.len().over("image") == len(provenance["points"]))
     if rows.is_empty():
         raise SemcompError(
@@ -101,7 +101,7 @@ def collect(directory: Path) -> Results:
     order = {name: pl.Enum(list(dict.fromkeys(provenance[name]))) for name in ("codecs", "images")}
     rows = rows.sort(pl.col("codec").cast(order["codecs"]), "target", "point", pl.col("image").cast(order["images"]))
     others = [name for name in rows.columns if name not in FIXED]
-    others.sort(key=lambda name: (not name.startswith(SECTION), name))  # whatever part came first
+    others.sort(key=lambda name: (not name.startswith(SECTION), name))  # independent of the order of the parts
     rows = rows.select(*(name for name in FIXED if name not in _TIMES), *others)
     rows = merge([rows.join(times(directory), on=PAIR, how="left")])
     results = Results(rows, provenance, compare_sets(directory, rows, [*provenance["metrics"]]))
@@ -110,7 +110,7 @@ def collect(directory: Path) -> Results:
 
 
 def _frames(directory: Path) -> Iterator[pl.DataFrame]:
-    """Of the rows, the newest file first.
+    """The tables of the row files, newest file first.
 
     Raises:
         SemcompError: another version wrote them.
@@ -129,7 +129,7 @@ def _frames(directory: Path) -> Iterator[pl.DataFrame]:
 
 
 def _read(file: Path, known: Mapping[str, Any]) -> pl.DataFrame | None:
-    """The lines of a part, without those that were cut short, which are measured again; None where there are none."""
+    """The rows of a part without lines cut short, which are measured again; None if there are none."""
     content = file.read_bytes()
     for lines in (content, b"\n".join(line for line in content.splitlines() if _whole(line))):
         try:

@@ -1,4 +1,4 @@
-"""Reconstructions and the judge's label maps that the report shows, as PNG.
+"""PNG files of the reconstructions and the judge's label maps that the report shows.
 
     pictures/IMAGE/CODEC/POINT.png        8-bit RGB
     pictures/IMAGE/CODEC/POINT.label.png  8-bit index mask, train ids
@@ -16,12 +16,12 @@ from semcomp_pl.files.atomic import write_file
 
 
 def picture_path(directory: Path, image: str, codec: str, point: str, suffix: str = ".png") -> Path:
-    """Where the reconstruction of an image by a codec at a point is kept, below the directory of the results."""
+    """Path of the reconstruction of an image by a codec at a point, below the directory of the results."""
     return pair_path(directory / "pictures", image, codec, point, suffix)
 
 
 def pair_path(folder: Path, image: str, codec: str, point: str, suffix: str) -> Path:
-    """IMAGE/CODEC/POINT in a folder, with what file systems do not take in a name escaped as in a URL."""
+    """IMAGE/CODEC/POINT in a folder, with characters that file systems may refuse escaped as in URLs."""
     image, codec, point = (quote(part, safe=" ()") for part in (image, codec, point))
     return folder / image / codec / f"{point}{suffix}"
 

@@ -1,4 +1,4 @@
-"""What is measured, settled before the first row, in a form that goes to other processes."""
+"""The plan of a comparison, complete before the first row, in a form to send to other processes."""
 
 import platform
 from collections.abc import Mapping, Sequence, Set
@@ -28,12 +28,12 @@ class Plan:
     """The work of a comparison."""
 
     directory: Path
-    """Of the results."""
+    """Directory of the results."""
     store: Store
     names: Sequence[str]
-    """Images compared, the first of the store."""
+    """Names of the images to compare, the first ones of the store."""
     pictured: Set[str]
-    """Images whose reconstructions are kept."""
+    """Names of the images whose reconstructions are kept."""
     candidates: Sequence[Candidate]
     judge: str | None
     realism_judge: str | None
@@ -41,43 +41,43 @@ class Plan:
     device: str
 
     def points(self) -> list[tuple[str, str]]:
-        """Codecs and points of all rows, in order."""
+        """Pairs of codec and point of all rows, in order."""
         return [ORIGINAL, *(pair for one in self.candidates for pair in one.pairs)]
 
     def load(self) -> "Loaded":
-        """What a process measures with, made now."""
+        """Load what a process needs to measure."""
         instruments = Instruments(self.judge, self.realism_judge, self.metrics, self.device)
         return Loaded(instruments, [None] * len(self.candidates))
 
     def coders(self, senders: Sequence[Codec | None]) -> list[Coder]:
-        """The original's coder and those of all candidates, which use the senders that are there already."""
+        """The coders of the original and of all candidates, reusing the senders that exist already."""
         pairs = zip(self.candidates, senders, strict=True)
         return [original(), *(one.coder(self.device, sender) for one, sender in pairs)]
 
 
 class Loaded(NamedTuple):
-    """What a process has made already, so that nothing is made twice."""
+    """Networks and codecs that a process has loaded, so that nothing is loaded twice."""
 
     instruments: Instruments
     senders: Sequence[Codec | None]
-    """By candidate."""
+    """Senders in the order of the candidates; None for one not made yet."""
 
 
 class Prepared(NamedTuple):
-    """A comparison before its first row."""
+    """A comparison that is ready to measure."""
 
     plan: Plan
     provenance: dict[str, Any]
-    """Plain JSON: what is compared, by what."""
+    """What is compared and with what, as plain JSON."""
     loaded: Loaded | None
-    """For this process, where it measures itself."""
+    """What this process has loaded, if it measures itself."""
 
 
 def prepare(settings: Settings, data: ImageDataModule, share: Share, command: str = "") -> Prepared:
-    """What is to be measured, checked, and by what.
+    """Check the settings and make the plan.
 
     Raises:
-        SemcompError: unusable codecs, a judge that may not judge them, or one of other classes.
+        SemcompError: codecs are unusable, or the judge is not allowed for one of them or has other classes.
     """
     store = data.store(settings.split)
     names = store.names[: settings.images]
@@ -128,7 +128,7 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
 
 
 def spread(total: int, count: int) -> list[int]:
-    """`count` of the places 0..total-1, evenly; all where there are fewer."""
+    """`count` indices evenly spread over 0..total-1; all of them if there are fewer."""
     return sorted({int(place) for place in np.linspace(0, total - 1, min(count, total)).round()})
 
 
@@ -138,7 +138,7 @@ def _definition(one: Contestant) -> dict[str, Any]:
 
 
 def _fingerprints(contestants: Sequence[Contestant]) -> dict[str, dict[str, str]]:
-    """Of weights and tables, by codec and point."""
+    """Fingerprints of weights and tables, by codec and point."""
     found: dict[str, dict[str, str]] = {}
     for one in contestants:
         if one.facts.fingerprint:
@@ -148,7 +148,7 @@ def _fingerprints(contestants: Sequence[Contestant]) -> dict[str, dict[str, str]
 
 
 def _segmenters(contestants: Sequence[Contestant]) -> dict[str, Mapping[str, Any]]:
-    """What makes the label maps, by codec and point."""
+    """Provenance of the segmenters that make the label maps, by codec and point."""
     makers = {one.title: getattr(one.sender, "segmenter", None) for one in contestants if one.facts.sends_labels}
     oracles = {one.title for one in contestants if one.candidate.true_labels}
     return {title: maker.provenance() for title, maker in makers.items() if maker is not None and title not in oracles}

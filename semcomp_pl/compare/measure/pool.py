@@ -1,4 +1,4 @@
-"""The processes of one machine that measure a plan's images, and the serial pass that takes times afterwards."""
+"""Measuring a plan's images in several processes, and the serial pass that measures times afterwards."""
 
 import uuid
 from collections import defaultdict
@@ -22,11 +22,11 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.spawning import without_main
 
 Tasks = dict[int, frozenset[Pair]]
-"""Places of images, and the pairs of each that are measured already."""
+"""Indices of images, each with its pairs that are measured already."""
 
 
 class Worker:
-    """A process's measurer and the part that its rows go to."""
+    """The measurer of a process, and the part file for its rows."""
 
     current: "Worker"
 
@@ -36,7 +36,7 @@ class Worker:
         self.file = plan.directory / "parts" / f"rows-{rank}-{uuid.uuid4().hex[:12]}.jsonl"
 
     def measure(self, index: int, known: frozenset[Pair]) -> int:
-        """Number of rows added."""
+        """Measure an image and append its missing rows; returns their number."""
         count = 0
         for row in self.measurer.rows(index, known):
             parts.append(self.file, [row])
@@ -45,13 +45,13 @@ class Worker:
 
 
 def measure(plan: Plan, workers: int, share: Share, loaded: Loaded | None = None) -> None:
-    """Append the rows of this process's images that are not there yet.
+    """Measure and append the missing rows of this process's share of the images.
 
     Args:
-        plan: What is measured.
-        workers: Processes that are started for it; 0 for this one alone.
-        share: Of the images.
-        loaded: What this process has made already.
+        plan: Plan of the comparison.
+        workers: Number of worker processes; 0 measures in this process.
+        share: Share of the images that this process is responsible for.
+        loaded: Networks and codecs that this process has already loaded.
 
     Raises:
         SemcompError: a worker died.
@@ -100,7 +100,7 @@ def _measure(index: int, known: frozenset[Pair]) -> int:
 
 
 def take_times(plan: Plan, count: int) -> None:
-    """The serial pass over `count` images: one codec after another, each in a process of its own."""
+    """Run the serial pass over `count` images: one codec after another, each in its own process."""
     images = spread(len(plan.names), count)
     timed = set(parts.times(plan.directory).select("codec", "point").iter_rows())
     candidates = [one for one in plan.candidates if not timed.intersection(one.pairs)]
@@ -120,13 +120,13 @@ def take_times(plan: Plan, count: int) -> None:
 
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Steps a second, once there is a rate."""
+        """Steps per second, once known."""
         return Text(f"{task.speed:.2f}/s" if task.speed else "")
 
 
 @contextmanager
 def _progress(total: int, title: str = "Comparing") -> Iterator[Callable[[int], None]]:
-    """A bar with rate and remaining time, on a terminal only."""
+    """A progress bar with rate and remaining time, shown on terminals only."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

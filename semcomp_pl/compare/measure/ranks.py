@@ -1,4 +1,4 @@
-"""The processes that torchrun or SLURM started for one comparison, and how they wait for each other."""
+"""Coordination of the processes that torchrun or SLURM started for one comparison."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _PATIENCE = timedelta(days=30)
 
 
 class Share(NamedTuple):
-    """Which of the processes this is."""
+    """This process's place among the processes of a comparison."""
 
     rank: int
     world: int
@@ -23,21 +23,21 @@ class Share(NamedTuple):
 
     @classmethod
     def of_environment(cls) -> "Share":
-        """One of one where nobody started several."""
+        """The share that the environment describes; everything if this is the only process."""
 
         def number(default: int, *names: str) -> int:
             return next((int(os.environ[name]) for name in names if name in os.environ), default)
 
-        # SLURM_NTASKS is there in a batch script too, which is a single process
+        # SLURM_NTASKS is also set in a batch script, which is a single process
         world = number(1, "WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
         return cls(number(0, "RANK", "SLURM_PROCID"), world, number(0, "LOCAL_RANK", "SLURM_LOCALID"))
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Where `once` may be called; begins when all processes are there.
+        """Context in which `once` may be called; entered once all processes have started.
 
         Raises:
-            SemcompError: nothing says where the first process is.
+            SemcompError: the address of the first process is unknown.
         """
         if self.world == 1:
             yield
@@ -57,7 +57,9 @@ class Share(NamedTuple):
             dist.destroy_process_group()
 
     def once(self, work: Callable[[], int]) -> int:
-        """Let the first process work once all have come here, and have its answer in every one; 1 where it has none.
+        """Run `work` in the first process once all processes have arrived, and return its result in all of them.
+
+        If `work` raises, the other processes get 1.
 
         Raises:
             SemcompError: another process has ended.

@@ -1,4 +1,4 @@
-"""How a codec is made from what the settings say: its class or function is found, checked and called."""
+"""Making codecs from settings: their class or function is found, checked and called."""
 
 import inspect
 import sys
@@ -20,21 +20,21 @@ Maker = Callable[..., Codec]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a codec, in a form that goes to other processes.
+    """Instructions for making a codec, in a form to send to other processes.
 
     Raises:
-        SemcompError: from all methods, no such class or function, or it cannot make a codec of these arguments.
+        SemcompError: from all methods, if the class or function does not exist or makes no codec of these arguments.
     """
 
     class_path: str
     init_args: Mapping[str, Any]
     paths: tuple[str, ...] = ()
-    """Directories with Python files, beside what is installed."""
+    """Directories to search for Python files, besides what is installed."""
     segmenter: str | None = None
-    """Makes the label maps of a codec that sends them and has no segmenter."""
+    """Segmenter that makes the label maps for a codec that sends them and has no segmenter."""
 
     def codec(self, device: str = "cpu", **more: Any) -> Codec:
-        """A codec that can decode; `more` are further arguments."""
+        """A codec that is able to decode; `more` are further arguments."""
         make = locate(self.class_path, self.paths)
         arguments = {**self.init_args, **more}
         _check_arguments(self.class_path, make, arguments)
@@ -55,14 +55,14 @@ class Recipe:
         return codec
 
     def sender(self, device: str = "cpu", **more: Any) -> Codec:
-        """A codec that can encode too: one that sends label maps has a segmenter."""
+        """A codec that is able to encode too: if it sends label maps, it has a segmenter."""
         codec = self.codec(device, **more)
         if self.segmenter is not None and lacks_segmenter(codec):
             cast(Any, codec).segmenter = load_segmenter(self.segmenter)
         return codec
 
     def of_quality(self, device: str) -> Maker:
-        """Makes senders of the quality, and where it takes that, the downscale, that it is called with."""
+        """A function that makes a sender of given `quality` and, if the codec takes it, `downscale`."""
 
         @wraps(locate(self.class_path, self.paths))  # with its signature
         def make(**more: Any) -> Codec:
@@ -71,11 +71,11 @@ class Recipe:
         return make
 
     def takes(self, name: str) -> bool:
-        """Whether an argument of this name can be given."""
+        """Whether the class or function takes an argument of this name."""
         return name in _parameters(locate(self.class_path, self.paths))
 
     def provenance(self) -> dict[str, Any]:
-        """What was called, and the checksum of its source where that is not the suite's."""
+        """What is called, and a checksum of its source if it is not part of the suite."""
         said: dict[str, Any] = {"class_path": self.class_path, "init_args": dict(self.init_args)}
         make = locate(self.class_path, self.paths)
         source = getattr(sys.modules.get(make.__module__), "__file__", None)
@@ -85,22 +85,22 @@ class Recipe:
 
 
 def lacks_segmenter(codec: Codec) -> bool:
-    """Whether a codec sends label maps and could have a segmenter that makes them, but has none."""
+    """Whether a codec sends label maps and has a `segmenter` attribute that is not set."""
     return facts_of(codec).sends_labels and getattr(codec, "segmenter", codec) is None
 
 
 @cache
 def locate(class_path: str, paths: tuple[str, ...] = ()) -> Maker:
-    """The class or function of a dotted path, installed or in a Python file in one of the directories.
+    """The class or function at a dotted path, installed or in a Python file in one of the directories.
 
     Raises:
-        SemcompError: it is not there, cannot be imported, or cannot be called.
+        SemcompError: it does not exist, or cannot be imported or called.
     """
     module, _, name = class_path.rpartition(".")
     if not module:
         raise SemcompError(f"class_path {class_path!r} found, expected a dotted path such as my_codec.{class_path}")
     sys.path.extend(path for path in paths if path not in sys.path)
-    invalidate_caches()  # a file may be newer than what Python knows of its directory
+    invalidate_caches()  # Python may have cached the directory before the file was written
     try:
         within = import_module(module)
     except Exception as error:
@@ -116,7 +116,7 @@ def locate(class_path: str, paths: tuple[str, ...] = ()) -> Maker:
 
 
 def _check_arguments(class_path: str, make: Maker, given: Mapping[str, Any]) -> None:
-    """Refuse arguments that a callable does not take, and too few of them."""
+    """Refuse arguments that a callable does not take, and missing arguments."""
     known = _parameters(make)
     for name in given:
         if name not in known and not _takes_any(make):
@@ -131,7 +131,7 @@ def _check_arguments(class_path: str, make: Maker, given: Mapping[str, Any]) -> 
 
 
 def _parameters(make: Maker) -> list[str]:
-    """Names of the arguments that a callable says it takes."""
+    """Names of the arguments in a callable's signature."""
     return [
         name
         for name, one in inspect.signature(make).parameters.items()

@@ -1,6 +1,6 @@
-"""Metrics that compare sets of images: what they need of each is kept while measuring, and compared when rows merge.
+"""Metrics that compare sets of images: features are saved while measuring, and compared when rows are merged.
 
-features/IMAGE/CODEC/POINT.npy   float32 (D,), of the reconstruction; the original is among the codecs
+features/IMAGE/CODEC/POINT.npy   features of the reconstruction, float32 (D,); the original is among the codecs
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,16 +20,16 @@ from semcomp_pl.metrics.catalogue import SETS
 
 
 def save_features(directory: Path, image: str, codec: str, point: str, features: Tensor) -> None:
-    """Keep the features (D,) of a reconstruction."""
+    """Save the features (D,) of a reconstruction."""
     path = _path(directory, image, codec, point)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, lambda file: np.save(file, features.float().cpu().numpy()))
 
 
 def compare_sets(directory: Path, rows: pl.DataFrame, names: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """The named metrics by codec and point, of the images that a point did not fail at against their originals.
+    """The named metrics by codec and point, comparing the images at which a point did not fail with their originals.
 
-    A point with a single image has none. One whose features are gone has none either, with a warning.
+    A point with a single image gets none, and one whose features are missing gets none with a warning.
     """
     asked = {name: SETS[name] for name in names if name in SETS}
     found: dict[str, dict[str, dict[str, float]]] = {}

@@ -1,4 +1,4 @@
-"""From the settings' entries to codecs with a name for every point, which may be compared under this judge."""
+"""Turning the settings' entries into codecs with named points, checked against the judges."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,34 +16,34 @@ from semcomp_pl.errors import SemcompError
 
 @dataclass(frozen=True)
 class Contestant:
-    """A candidate and the instance that was made to ask for its facts, which can be its sender."""
+    """A candidate, and the instance made to read its facts, which can also serve as sender."""
 
     candidate: Candidate
     sender: Codec
 
     @property
     def facts(self) -> CodecFacts:
-        """What the codec says of itself."""
+        """The codec's facts about itself."""
         return facts_of(self.sender)
 
     @property
     def title(self) -> str:
-        """Codec and first point."""
+        """Names of codec and first point."""
         return ", ".join(self.candidate.pairs[0])
 
 
 def settle(settings: Settings, instruments: Instruments, classes: int, device: str) -> list[Contestant]:
-    """The codecs with names, unique by codec and point.
+    """The codecs of the settings, with unique names of codec and point.
 
     Args:
-        settings: Of the comparison.
-        instruments: That measure it.
-        classes: K of the data; 0 without labels.
-        device: Of the codecs.
+        settings: Settings of the comparison.
+        instruments: Networks that measure.
+        classes: Number of classes K of the data; 0 without labels.
+        device: Device of the codecs.
 
     Raises:
-        SemcompError: an entry that makes no codec, one that may not be judged or lacks its label maps, or two points of
-            one name.
+        SemcompError: an entry makes no codec, its codec lacks label maps or may not be judged by these judges, or two
+            points have the same name.
     """
     groups = [_contestants(entry, settings, device) for entry in settings.codecs]
     for entry, group in zip(settings.codecs, groups, strict=True):
@@ -56,7 +56,7 @@ def settle(settings: Settings, instruments: Instruments, classes: int, device: s
 
 
 def _contestants(entry: CodecEntry, settings: Settings, device: str) -> list[Contestant]:
-    """One for each operating point of an entry, and one for all its target rates."""
+    """The contestants of an entry: one per operating point, and one for all target rates together."""
     recipe = Recipe(
         entry.class_path,
         entry.init_args,
@@ -90,7 +90,7 @@ def _named(entry: CodecEntry, recipe: Recipe, codec: Codec, points: Mapping[str,
 
 
 def _checked(facts: CodecFacts, entry: CodecEntry) -> CodecFacts:
-    """The facts of anybody's class, whose attributes may be called alike and mean something else."""
+    """Check facts from a foreign class, whose attributes may have the same names and another meaning."""
     if facts.kind not in get_args(Kind) or not isinstance(facts.fingerprint, bytes):
         raise SemcompError(
             f"{entry.class_path}: kind {facts.kind!r} and fingerprint {facts.fingerprint!r} found, expected one of "
@@ -100,7 +100,7 @@ def _checked(facts: CodecFacts, entry: CodecEntry) -> CodecFacts:
 
 
 def _point_names(entry: CodecEntry, points: Sequence[Mapping[str, Any]], facts: Sequence[CodecFacts]) -> list[str]:
-    """What the codec says where that tells the points apart, else the arguments that differ."""
+    """The codec's own names of the points if these are distinct, else the arguments that differ."""
     said = [one.point for one in facts if one.point]
     if entry.point is not None:
         return [entry.point]
@@ -111,7 +111,7 @@ def _point_names(entry: CodecEntry, points: Sequence[Mapping[str, Any]], facts: 
 
 
 def _check_labels(one: Contestant, entry: CodecEntry, classes: int) -> None:
-    """Who sends a label map must have one that fits."""
+    """Refuse a codec that sends label maps but has none, or has label maps of other classes."""
     facts = one.facts
     if one.candidate.true_labels:
         if not facts.sends_labels:
@@ -129,7 +129,7 @@ def _check_labels(one: Contestant, entry: CodecEntry, classes: int) -> None:
 
 
 def _refuse_rival(one: Contestant, judge: str | None, instruments: Instruments) -> None:
-    """The judge may neither have been part of a codec's training nor make its label maps."""
+    """Refuse a judge that was part of a codec's training or makes its label maps."""
     if instruments.judge is None:
         return
     own = instruments.judge.fingerprint()
@@ -146,7 +146,7 @@ def _refuse_rival(one: Contestant, judge: str | None, instruments: Instruments) 
 def _refuse_own_discriminator(
     contestants: Sequence[Contestant], realism_judge: str | None, instruments: Instruments, classes: int
 ) -> None:
-    """The discriminator may be of no codec's own training, and needs the label maps that it knows."""
+    """Refuse a discriminator from a codec's own training, or one that sees other classes than the data have."""
     trained = instruments.discriminator
     if trained is None:
         return
@@ -164,10 +164,10 @@ def _refuse_own_discriminator(
 
 
 def _told_apart(entries: Sequence[CodecEntry], groups: Sequence[Sequence[Contestant]]) -> list[Contestant]:
-    """All contestants; entries whose codecs nobody named have the names of their models added where they clash.
+    """All contestants; where names clash, the models' names are added to codecs that the settings do not name.
 
     Raises:
-        SemcompError: two points of one name.
+        SemcompError: two points have the same name.
     """
     owners = defaultdict(set)
     for place, group in enumerate(groups):
@@ -194,6 +194,6 @@ def _renamed(one: Contestant, codec: str) -> Contestant:
 
 
 def _name_of_model(given: str) -> str:
-    """What tells a model from another of its class: a run's or export's name, or the checkpoint's."""
+    """A name that distinguishes a model from others of its class: that of its run, export or checkpoint."""
     path = Path(given)
     return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem

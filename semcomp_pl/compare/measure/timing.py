@@ -1,4 +1,4 @@
-"""Times and memory of one codec, alone on the machine and in a process of its own."""
+"""Times and memory of one codec, alone on the machine and in its own process."""
 
 import resource
 import sys
@@ -15,15 +15,15 @@ from semcomp_pl.data.datamodule import ImageDataset
 
 
 def time_coder(plan: Plan, candidate: Candidate, images: Sequence[int]) -> list[dict[str, Any]]:
-    """Seconds of coding and decoding by point and image, and the memory that the codec took at most.
+    """Measure times of encoding and decoding by point and image, and the codec's peak memory.
 
-    Call it in a fresh process. The first image is coded once before, so that no time is that of compiling or of
-    caches that fill. A label map is made within the time of coding; the search for a target rate is not counted.
+    Call it in a fresh process. The first image is coded once beforehand, so that no time includes compilation or
+    filling of caches. Making a label map counts as encoding; the search for a target rate is not counted.
 
     Returns:
         Dictionaries with `codec`, `point`, `image`, `encode_seconds`, `decode_seconds`, and `peak_memory` in bytes:
-        of the GPU where there is one, else what the process held at most beyond Python and its libraries. Pairs that
-        fail are left out.
+        that of the GPU if one is used, else the peak of the process beyond Python and its libraries. Failed pairs are
+        left out.
     """
     before = _resident("VmRSS")
     coder, data, rows = candidate.coder(plan.device), ImageDataset(plan.store), []
@@ -31,7 +31,7 @@ def time_coder(plan: Plan, candidate: Candidate, images: Sequence[int]) -> list[
         sample = data[index]
         image, label = sample["image"].to(plan.device), sample.get("label")
         label = None if label is None else label.to(plan.device)
-        for point in coder.points:  # within: files that a search has made serve the next point's
+        for point in coder.points:  # inner loop, so that the next point's search reuses the files of this one
             try:
                 encode = coder.encoder(point, image, label)
                 start = time.perf_counter()
@@ -39,17 +39,17 @@ def time_coder(plan: Plan, candidate: Candidate, images: Sequence[int]) -> list[
                 middle = time.perf_counter()
                 coder.decode(content)
                 end = time.perf_counter()
-            except Exception:  # the row of the pair has the error
+            except Exception:  # the pair's row holds the error
                 continue
             row = {"codec": coder.codec, "point": point, "image": sample["name"]}
             rows.append({**row, "encode_seconds": middle - start, "decode_seconds": end - middle})
     peak = torch.cuda.max_memory_allocated() if plan.device != "cpu" else max(0, _resident("VmHWM") - before)
-    latest = {(row["codec"], row["point"], row["image"]): row for row in rows}  # without the first round
+    latest = {(row["codec"], row["point"], row["image"]): row for row in rows}  # drops the first round
     return [{**row, "peak_memory": peak} for row in latest.values()]
 
 
 def _resident(field: str) -> int:
-    """Bytes of this process in memory, now (VmRSS) or at most so far (VmHWM)."""
+    """Resident memory of this process in bytes: current (VmRSS) or peak so far (VmHWM)."""
     status = Path("/proc/self/status")
     if not status.is_file():
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

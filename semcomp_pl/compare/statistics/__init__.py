@@ -1,1 +1,1 @@
-"""Rows -> values with intervals, differences, and Bjontegaard deltas."""
+"""Statistics of rows: values with intervals, paired differences and Bjontegaard deltas."""

@@ -1,12 +1,12 @@
 """Data-set values and their paired bootstrap over images.
 
-Every value here is a function of sums over images: a mean, or the IoU of summed counts. So one resampling of the images
-is a vector of counts, and all resamplings of all sums are one matrix product.
+Every value here is a function of sums over images: a mean, or the IoU of summed counts. So a resampling of the images
+is a vector of counts, and all resamplings of all sums are a single matrix product.
 
-Intervals are bias-corrected percentiles. For means they equal plain percentiles. Resampling biases mIoU downward, as
-rare classes are in few images: over 50 synthetic street scenes, plain percentiles covered the true mIoU in 87 % of 300
-trials, these in 93 %. Source: Efron, Canadian Journal of Statistics 9, 1981; Efron and Tibshirani, An Introduction to
-the Bootstrap, 1993, chapter 14, without acceleration.
+Intervals are bias-corrected percentiles. For means they are close to plain percentiles. Resampling biases mIoU
+downward, as rare classes occur in few images: over 50 synthetic street scenes, plain percentiles covered the true mIoU
+in 87 % of 300 trials, bias-corrected ones in 93 %. Source: Efron, Canadian Journal of Statistics 9, 1981; Efron and
+Tibshirani, An Introduction to the Bootstrap, 1993, chapter 14, without acceleration.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
 Sample = Mapping[str, Array]
-"""What one point measured by image: metrics (N,), and `hits_and_unions` (N, 2, K) as `miou` and `miou_agreement`.
-NaN marks an image without a value."""
+"""Results of one point by image: metrics (N,), and `hits_and_unions` (N, 2, K) as `miou` and `miou_agreement`. NaN
+marks an image without a value."""
 
 LEVEL = 0.95
-_CHUNK = 1 << 22  # weights that are float64 at the same time: 32 MiB
+_CHUNK = 1 << 22  # number of weights converted to float64 at once: 32 MiB
 
 
 class Bootstrap:
@@ -30,7 +30,7 @@ class Bootstrap:
     Args:
         images: Number of images N.
         draws: Number of resamplings.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
     """
 
     def __init__(self, images: int, draws: int = 10_000, seed: int = 0) -> None:
@@ -43,26 +43,26 @@ class Bootstrap:
             part[:] = rng.multinomial(images, np.full(images, 1 / images), size=len(part))
 
     def sums(self, features: Array) -> Array:
-        """Sums of features (N, F) over images: (1 + draws, F), first of all images, then of each resampling."""
+        """Sums of features (N, F) over images: (1 + draws, F), first over all images, then over each resampling."""
         sums = np.empty((len(self._weights), features.shape[1]))
         step = max(1, _CHUNK // max(1, self.images))
         for start in range(0, len(sums), step):
-            with np.errstate(invalid="ignore"):  # no times an infinite value, such as the PSNR of an original
+            with np.errstate(invalid="ignore"):  # 0 times an infinite value, such as the PSNR of an original
                 sums[start : start + step] = self._weights[start : start + step].astype(np.float64) @ features
         return sums
 
     def values(self, sample: Sample, classes: list[str], ceiling: Array | None = None) -> dict[str, Array]:
-        """All data-set values of a point: each (1 + draws,), first of all images, then of each resampling.
+        """All data-set values of a point: each (1 + draws,), first over all images, then over each resampling.
 
         Args:
-            sample: what the point measured by image.
-            classes: names of the K classes.
+            sample: Results of the point by image.
+            classes: Names of the K classes.
             ceiling: `miou` (N, 2, K) of the originals.
 
         Returns:
             Means of metrics over the images that have them; `miou`, `miou_agreement` and `iou_CLASS` from sums over
-            images; `miou_ratio` if the ceiling has all of the sample's images. NaN where a resampling has no value, as
-            for a class that none of its images shows.
+            images; `miou_ratio` if the ceiling covers all of the sample's images. NaN if a resampling has no value, as
+            for a class that occurs in none of its images.
         """
         values = self._means({name: array for name, array in sample.items() if array.ndim == 1})
         for name, array in sample.items():
@@ -97,7 +97,7 @@ class Bootstrap:
 
 
 def paired(one: Sample, other: Sample) -> tuple[Sample, Sample]:
-    """What two points both measured, with NaN at the images where either has no value."""
+    """The metrics that two points have in common, with NaN at images where either has no value."""
     common = sorted(one.keys() & other.keys())
     return (
         {name: np.where(np.isnan(other[name]), np.nan, one[name]) for name in common},
@@ -116,7 +116,7 @@ def hits_and_unions(confusion: NDArray[np.int64]) -> Array:
 
 
 def interval(value: float, draws: Array) -> tuple[float, float] | None:
-    """The bias-corrected central 95 % of a value's finite resamplings (D,); None where there are none."""
+    """The bias-corrected central 95 % of a value's finite resamplings (D,); None if there are none."""
     finite = draws[np.isfinite(draws)]
     if not finite.size:
         return None
@@ -127,7 +127,7 @@ def interval(value: float, draws: Array) -> tuple[float, float] | None:
 
 
 def _mean_of_present(iou: Array) -> Array:
-    """Mean of (D, K) over classes, ignoring NaN; NaN where all are."""
+    """Mean of (D, K) over classes, ignoring NaN; NaN if all classes are."""
     present = ~np.isnan(iou)
     with np.errstate(invalid="ignore"):
         mean: Array = np.where(present, iou, 0).sum(axis=1) / present.sum(axis=1)

@@ -1,7 +1,7 @@
 """Bjontegaard's average distances between two rate-distortion curves, with intervals from resampled curves.
 
-Values come from the package `bjontegaard`, with the monotone cubic interpolation (PCHIP) of JVET's common test
-conditions. Intervals need the same integral of ten thousand curves, which `integral` computes at once.
+Values are computed by the package `bjontegaard`, with the monotone cubic interpolation (PCHIP) of JVET's common test
+conditions. Intervals need the same integral of ten thousand curves, which `integral` computes together.
 Source: Bjontegaard, VCEG-M33, 2001; JVET-T2010; Herglotz et al., arXiv 2304.12852.
 """
 
@@ -18,23 +18,23 @@ from semcomp_pl.metrics import describe
 
 MIN_POINTS = 4
 MIN_OVERLAP = 0.75
-"""Share of the joint range below which the package and this module warn."""
+"""Overlap, as a share of the joint range, below which this module warns; the default of the package `bjontegaard`."""
 MIN_DEFINED = 0.95
-"""Share of the resamplings that must give a value, for an interval."""
+"""Share of the resamplings that must have a value for an interval to be given; chosen by hand."""
 
 
 class Curve(NamedTuple):
-    """A codec's curve in one metric, and its resamplings."""
+    """A codec's curve in one metric, with its resamplings."""
 
     codec: str
     rate: Array
-    """Mean bits per pixel (1 + D, points), row 0 of the images themselves, sorted by it."""
+    """Mean bits per pixel (1 + D, points): row 0 over all images, by which points are sorted, then D resamplings."""
     quality: Array
-    """The metric (1 + D, points); (1, points) where it has no per-image value."""
+    """The metric (1 + D, points); (1, points) if single images have no value."""
 
 
 def compare(anchor: Curve, test: Curve, metric: str) -> Bjontegaard:
-    """BD-rate and BD-metric of `test` against `anchor`; what the curves do not allow is None, with a note why."""
+    """BD-rate and BD-metric of `test` against `anchor`; a value that cannot be computed is None, with a note why."""
     notes = [
         f"{curve.codec} has {curve.rate.shape[1]} points, at least {MIN_POINTS} are needed"
         for curve in (anchor, test)
@@ -65,7 +65,7 @@ def swap(delta: Bjontegaard) -> Bjontegaard:
 
 
 def negative(difference: Estimate) -> Estimate:
-    """The difference seen from the other side."""
+    """The difference with the opposite sign."""
     return _mirror(difference, lambda value: 0.0 - value)
 
 
@@ -75,14 +75,14 @@ def _mirror(estimate: Estimate, falling: Callable[[float], float]) -> Estimate:
 
 
 def overlap(first: Array, second: Array) -> float:
-    """Share of the joint range of two sets of values that both cover, 0..1."""
+    """Share of the joint range of two sets of values that both cover, in [0, 1]."""
     joint = max(first.max(), second.max()) - min(first.min(), second.min())
     shared = min(first.max(), second.max()) - max(first.min(), second.min())
     return float(max(0.0, shared) / joint) if joint > 0 else 0.0
 
 
 def _notes(name: str, axis: str, along: tuple[Array, Array], codecs: tuple[str, str]) -> list[str]:
-    """Why there is no value, or why to read it with care."""
+    """Reasons why there is no value, or why to read it with care."""
     turning = [codec for codec, x in zip(codecs, along, strict=True) if not _rises(x)[0]]
     if turning:
         return [f"no {name}: {axis} does not improve from point to point with the rate for {', '.join(turning)}"]
@@ -93,8 +93,8 @@ def _notes(name: str, axis: str, along: tuple[Array, Array], codecs: tuple[str, 
 
 
 def _average(x: tuple[Array, Array], y: tuple[Array, Array], convert: Callable[[Array], Array]) -> Estimate | None:
-    """Mean over the shared range of x of the second curve's y minus the first's, then converted."""
-    import bjontegaard  # imports matplotlib.pyplot
+    """Mean difference of y, second curve minus first, over the shared range of x, then converted."""
+    import bjontegaard  # here, because it imports matplotlib.pyplot
 
     if not (_rises(x[0])[0] and _rises(x[1])[0] and overlap(x[0][0], x[1][0]) > 0):
         return None
@@ -124,8 +124,8 @@ def _rises(x: Array) -> NDArray[np.bool_]:
 def integral(x: Array, y: Array, low: Array, high: Array) -> Array:
     """Integrals (D,) of the PCHIP interpolants through D rows of points (D, n), n >= 3.
 
-    The same as scipy.interpolate.PchipInterpolator(x[i], y[i]).integrate(low[i], high[i]), for all rows at once; the
-    bounds (D,) lie within x.
+    Equal to scipy.interpolate.PchipInterpolator(x[i], y[i]).integrate(low[i], high[i]), for all rows at once; the
+    bounds (D,) must lie within x.
     Source: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984.
     """
     h = np.diff(x, axis=1)

@@ -1,4 +1,4 @@
-"""From the rows of one operating point to its values, and from two points to their paired differences."""
+"""Values of an operating point, and paired differences of two points."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import describe, is_detail
 
 IOU = {"confusion": "miou", "confusion_agreement": "miou_agreement"}
-"""Columns of confusion counts, and the metric of each."""
+"""The metric computed from each column of confusion counts."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all points have in common."""
+    """What all points of a comparison have in common."""
 
     images: Mapping[str, int]
-    """Names to places, 0..N-1."""
+    """Index of each image, 0..N-1, by name."""
     classes: list[str]
     bootstrap: Bootstrap
     ceiling: Array | None = None
@@ -31,21 +31,21 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured:
-    """A point, what it measured by image, and the resamplings that curves need."""
+    """A point, its results by image, and the resamplings that curves need."""
 
     point: Point
     sample: Sample
     curve: dict[str, Array]
-    """`bpp` and the ranked metrics, (1 + draws,), or (1,) where single images have no value."""
+    """`bpp` and the ranked metrics, (1 + draws,), or (1,) if single images have no value."""
 
 
 def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) -> Measured:
     """Compute the values of one point.
 
     Args:
-        rows: of one codec and point.
-        setting: common to all points.
-        given: metrics that only the whole data set has.
+        rows: Rows of one codec and point.
+        setting: What all points have in common.
+        given: Metrics of the whole data set.
 
     Raises:
         SemcompError: the rows disagree about the point, or confusion counts do not fit the classes.
@@ -125,7 +125,7 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
 
 
 def _estimates(values: Mapping[str, Array], sample: Sample, classes: Sequence[str]) -> dict[str, Estimate]:
-    """The finite values, with an interval where more than one image has a value."""
+    """The finite values, with an interval if more than one image has a value."""
     unions = {f"iou_{label}": sample["miou"][:, 1, k] for k, label in enumerate(classes)} if "miou" in sample else {}
     estimates = {}
     for name, draws in values.items():

@@ -1,4 +1,4 @@
-"""Codecs side by side at a target rate: which point stands for each, who is best, who is as good."""
+"""Codecs side by side at a target rate: the point of each codec, the best codec, and those tied with it."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -7,7 +7,7 @@ from semcomp_pl.compare.statistics.delta import negative
 from semcomp_pl.compare.summary import AtRate, Difference, Entry, Estimate, Point, Standing
 from semcomp_pl.metrics import describe
 
-_SLACK = 1 + 1e-9  # a mean of rates that all equal the target may come out a rounding error above it
+_SLACK = 1 + 1e-9  # a mean of rates that all equal the target may exceed it by a rounding error
 
 
 def at_rate(
@@ -16,10 +16,10 @@ def at_rate(
     """Compare the codecs at a target rate.
 
     Args:
-        target: bits per pixel.
-        codecs: in the order to show them.
-        points: of all codecs.
-        difference: gives the paired difference of two points, the first minus the second.
+        target: Target rate in bits per pixel.
+        codecs: Names of the codecs in display order.
+        points: Points of all codecs.
+        difference: Function that gives the paired difference of two points, the first minus the second.
     """
     chosen = {codec: choose(target, [one for one in points if one.codec == codec]) for codec in codecs}
     found = {codec: point for codec, point in chosen.items() if point and not point.lacking}
@@ -48,9 +48,9 @@ def at_rate(
 def choose(target: float, points: Sequence[Point]) -> Point | None:
     """A codec's point at a target rate.
 
-    The point searched for this target, else the one with the highest mean rate at or below it. A point that lacks
-    images cannot stand there, as its mean would be over the images that were easy enough: it is the answer only where
-    no other point is low enough. None where no point is.
+    This is the point searched for the target, else the one with the highest mean rate at or below it. A point that
+    lacks images is returned only if no other point is low enough, as its mean is over easy images alone. None if no
+    point is low enough.
     """
     fitting = [one for one in points if one.bpp is not None and one.bpp.value <= target * _SLACK]
     whole = [one for one in fitting if not one.lacking]
@@ -73,7 +73,7 @@ def _best(found: dict[str, Point]) -> dict[str, str]:
 
 
 def _of_pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str, metric: str) -> Estimate | None:
-    """Their paired difference; None where their common images give no value, as for a class that none of them shows."""
+    """The paired difference of two codecs; None without a value, as for a class that no common image shows."""
     if (codec, other) in pairs:
         return pairs[codec, other].metrics.get(metric)
     gap = pairs[other, codec].metrics.get(metric)

@@ -1,4 +1,4 @@
-"""From the rows of a comparison to its summary."""
+"""Computing the summary of a comparison from its rows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,13 +20,13 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
     """Summarise the rows of a comparison, finished or not.
 
     Args:
-        results: what was measured.
-        draws: resamplings of the bootstrap.
-        seed: of the bootstrap.
-        targets: bits per pixel at which codecs are compared.
+        results: Rows and their provenance.
+        draws: Number of bootstrap resamplings.
+        seed: Seed of the bootstrap.
+        targets: Rates in bits per pixel at which codecs are compared.
 
     Raises:
-        SemcompError: the rows are not as `rows.py` says, or their confusion counts do not fit the class names.
+        SemcompError: the rows fail `rows.check`, or their confusion counts do not fit the class names.
     """
     images: list[str] = sorted(check(results.rows)["image"].unique())
     classes = [str(name) for name in results.provenance.get("classes", [])]
@@ -58,7 +58,7 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
 
 
 def _ceiling(results: Results, setting: Setting) -> tuple[Measured | None, Setting]:
-    """The originals, and the setting with what the judge predicts of them."""
+    """The originals, and the setting with the judge's counts for them."""
     originals = _measure(results, setting, original=True)
     if not originals:
         return None, setting
@@ -83,7 +83,7 @@ def _at_rates(
     known: dict[tuple[str, str, str, str], Difference] = {}
 
     def paired(one: Point, other: Point) -> Difference:
-        """Computed once per pair: a point may stand for its codec at several targets."""
+        """Paired difference, computed once per pair, as a point may be used at several targets."""
         key = (one.codec, one.point, other.codec, other.point)
         if key not in known:
             known[key] = difference(samples[key[:2]], samples[key[2:]], setting)
@@ -105,7 +105,7 @@ def _deltas(codecs: Sequence[str], measured: Sequence[Measured]) -> list[Bjonteg
 
 
 def _curve(codec: str, metric: str, measured: Sequence[Measured]) -> Curve:
-    """The curve of a codec's points that have the metric and lack no image."""
+    """The curve of a codec's points that have the metric for all images."""
     points = [one for one in measured if one.point.codec == codec and not one.point.lacking and metric in one.curve]
     if not points:
         return Curve(codec, np.empty((1, 0)), np.empty((1, 0)))
@@ -121,7 +121,7 @@ def _warnings(points: Sequence[Point], ceiling: Point | None, images: int, plann
         measured = one.images + one.lacking
         if one.failed:
             found.append(Caution("failed", one.failed, measured, one.codec, one.point))
-        if one.no_file and one.images:  # all of a format's smallest files may be above a target: no reason to worry
+        if one.no_file and one.images:  # a point without any file is expected if a format cannot reach a target
             found.append(Caution("no_file", one.no_file, measured, one.codec, one.point))
         if measured < images:
             found.append(Caution("incomplete", measured, images, one.codec, one.point))
