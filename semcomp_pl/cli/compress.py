@@ -47,7 +47,7 @@ def _parser() -> FilesParser:
         "regions", "What a SelectiveGAN codes; it synthesizes the rest. By default everything is coded."
     )
     group.add_argument(
-        "--keep", metavar="CLASSES", type=_classes, help="code only these classes: names or ids, as person,car; or none"
+        "--keep", metavar="CLASSES", type=_classes, help="code only these classes (person,car or ids), or none"
     )
     group.add_argument("--synthesize", metavar="CLASSES", type=_classes, help="code all classes except these")
     group.add_argument(

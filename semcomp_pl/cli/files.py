@@ -36,7 +36,7 @@ class FilesParser(argparse.ArgumentParser):
         self.add_argument("--model", required=True, help="checkpoint, export or run, or its name in weights/ or runs/")
         self.add_argument("--output", "-o", help="output file or existing directory/ (default: beside the input)")
         self.add_argument("--force", action="store_true", help="overwrite existing files")
-        self.add_argument("--quiet", action="store_true", help="print errors only")
+        self.add_argument("--quiet", action="store_true", help="print no lines for files that succeed")
         self.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
         self.add_argument(
             "--tile",

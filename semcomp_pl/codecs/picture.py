@@ -71,8 +71,8 @@ class PictureCodec(CodecFacts, ABC):
         width, height = picture.size
         if not _is_size(height, width):
             raise SemcompError(
-                f"an image of {width}x{height} found, expected at most {_MAX_SIDE} pixels a side and {MAX_PICTURE} in "
-                "all; tile it"
+                f"an image of {width}x{height} found, expected at most {_MAX_SIDE} per side and {MAX_PICTURE} pixels "
+                "in all; tile it"
             )
         reduced = [max(1, round(side / self.downscale)) for side in picture.size]
         picture = picture.resize((reduced[0], reduced[1]), Image.Resampling.LANCZOS)

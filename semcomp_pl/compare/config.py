@@ -138,7 +138,7 @@ def check(settings: Settings) -> None:
         raise SemcompError(f"target rates {targets} found, expected some bits per pixel above 0")
     if settings.device != "cpu" and settings.workers:
         raise SemcompError(
-            f"device={settings.device} with workers={settings.workers} found, expected workers=0: one process a GPU; "
+            f"device={settings.device} with workers={settings.workers} found, expected workers=0: one process per GPU; "
             "for several GPUs use torchrun"
         )
     if Path(settings.output).is_file():

@@ -124,7 +124,7 @@ def _eight_bits(path: Path, image: Image.Image, raw: str) -> Image.Image:
             kind = "floating-point" if image.mode == "F" else "integer"
             raise SemcompError(
                 f"{path}: {kind} values from {values.min():g} to {values.max():g} found, which have no defined black "
-                "and white, expected 8 or 16 bits a channel; scale the values first"
+                "and white, expected 8 or 16 bits per channel; scale the values first"
             )
         scaled = Image.fromarray(np.uint8(np.clip(values * 255 / top + 0.5, 0, 255)))
         scaled.info, scaled._exif = image.info, getattr(image, "_exif", None)
