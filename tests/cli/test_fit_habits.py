@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,23 @@ def test_a_full_disk_costs_no_earlier_picture_or_checkpoint(fit: Fit) -> None:
         assert "File too large" in done.stderr
         assert {path: path.read_bytes() for path in kept} == kept
         assert not [path for path in Path("runs").rglob("*") if path.name.startswith(".semcomp-")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_quietly_with_what_was_trained(fit: Fit) -> None:
+    assert fit("rate_distortion", "--trainer.max_epochs=1", "--name=x") == 0
+    before = Path("runs/x/checkpoints/last.ckpt").stat().st_mtime_ns
+    command = [sys.executable, "-m", "semcomp_pl", "fit", "runs/x", "--trainer.max_epochs=100000"]
+    with subprocess.Popen(
+        [*command, "--trainer.enable_progress_bar=false"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        while process.poll() is None and Path("runs/x/checkpoints/last.ckpt").stat().st_mtime_ns == before:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert checkpoint("x")["epoch"] > 0
 
 
 SCRIPT = """
