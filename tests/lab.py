@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from lightning import Callback, Trainer, seed_everything
+from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
@@ -113,6 +113,18 @@ class Lab:
         """Fit the tables of a trained model's files."""
         model.codec.entropy.load_state_dict(fit_entropy(model.eval().neural_codec(), self.data(), steps, passes))
         model.eval()
+
+
+class Distortions(Callback):
+    """The distortion of every step."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.found.append(float(trainer.callback_metrics["train/distortion"]))
 
 
 def tampered(source: Path, target: Path, **changes: Any) -> Path:

@@ -1,17 +1,15 @@
 """What every trained codec shares: statistics of the data, files in the test stage, and that it can learn at all."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
 from PIL import Image
 
 import semcomp_pl
 from semcomp_pl.coding.content import Rates
-from tests.lab import CODECS, Lab, spread
+from tests.lab import CODECS, Distortions, Lab, spread
 
 
 def test_statistics_are_the_training_splits(lab: Lab) -> None:
@@ -57,18 +55,6 @@ def test_the_codec_of_a_model_is_made_anew_after_training(lab: Lab) -> None:
     assert before.compress(image) == data, "a snapshot does not move with the weights"
 
 
-class Losses(Callback):
-    """The distortion of every step."""
-
-    def __init__(self) -> None:
-        self.found: list[float] = []
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.found.append(float(trainer.callback_metrics["train/distortion"]))
-
-
 def test_one_image_can_be_learnt(lab: Lab, tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 64)[None, :, None] * np.linspace(0, 1, 32)[:, None, None] * [255, 180, 90]
     mask = np.tile(np.arange(64) // 16, (32, 1))
@@ -77,7 +63,7 @@ def test_one_image_can_be_learnt(lab: Lab, tmp_path: Path) -> None:
             for directory, pixels in ((split, ramp), (f"{split}annot", mask)):
                 (tmp_path / directory).mkdir(exist_ok=True)
                 Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / directory / f"{i}.png")
-    losses = Losses()
+    losses = Distortions()
     model = lab.model("rate_distortion", filters=16, learning_rate=3e-3)
     Lab(tmp_path).fit(model, 60, [losses], limit_val_batches=0)
     assert len(losses.found) == 60

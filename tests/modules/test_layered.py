@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from tests.lab import Lab
+from tests.lab import Distortions, Lab
 
 
 def test_terms_are_the_weighted_losses(lab: Lab) -> None:
@@ -41,20 +40,8 @@ def test_a_class_that_only_the_detail_knows_is_drawn(lab: Lab) -> None:
     assert not torch.equal(one, other)
 
 
-class Distortion(Callback):
-    """Of every step."""
-
-    def __init__(self) -> None:
-        self.found: list[float] = []
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.found.append(float(trainer.callback_metrics["train/distortion"]))
-
-
 def test_training_lowers_the_distortion(lab: Lab) -> None:
-    steps = Distortion()
+    steps = Distortions()
     lab.fit(lab.model("layered_codec", learning_rate=3e-3), 15, [steps], limit_val_batches=0)
     assert np.mean(steps.found[-4:]) < 0.7 * np.mean(steps.found[:4])
 
