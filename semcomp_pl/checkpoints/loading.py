@@ -132,6 +132,7 @@ class TrainedDiscriminator(nn.Module):
 
     def __init__(self, discriminator: Discriminator, model: str, codec_fingerprint: bytes) -> None:
         super().__init__()
+        # as in training; and equal pixels must give equal activations, however they lie in memory
         self.discriminator = discriminator.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.model, self.codec_fingerprint = model, codec_fingerprint
         self.num_classes = 0 if discriminator.condition == "none" else discriminator.num_classes
@@ -159,7 +160,8 @@ def load_discriminator(given: str | Path) -> TrainedDiscriminator:
     path = find_model(str(given))
     saved = read_saved(path)
     condition = codec_model(saved.model, path).discriminator
-    weights = {name.removeprefix("discriminator."): v for name, v in saved.state.items() if "discriminator." in name}
+    part = "discriminator."
+    weights = {name.removeprefix(part): value for name, value in saved.state.items() if name.startswith(part)}
     if condition is None or not weights:
         raise SemcompError(
             f"{path}: a {saved.model} without a discriminator found, expected the checkpoint of an adversarial "

@@ -72,15 +72,11 @@ class CodecFacts:
         return {}
 
 
-class _Silent(CodecFacts):
-    pass
-
-
 def facts_of(codec: object) -> CodecFacts:
     """The codec itself if it inherits from `CodecFacts`, else facts from its attributes of the same names."""
     if isinstance(codec, CodecFacts):
         return codec
-    found = _Silent()
+    found = CodecFacts()
     for name in vars(CodecFacts):
         if not name.startswith("_") and hasattr(codec, name):
             setattr(found, name, getattr(codec, name))

@@ -5,6 +5,7 @@ import gc
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,12 @@ def test_nothing_is_loaded_twice(
     """Sender and receiver of each model, one judge, one segmenter that two codecs share, one discriminator."""
     realism_judge = str(lab.checkpoint(lab.model("plain_gan"), tmp_path / "gan.ckpt"))
     codecs = [model(files.plain), model(files.conditional), replace(model(files.conditional), labels="true"), webp()]
-    codecs.append(model(files.conditional, "again", segmenter=files.segmenter))
-    settings = replace(settings, codecs=codecs, segmenter=files.segmenter, metrics=["feature_distance"])
+    # files of their own: another test may still hold what it loaded from the shared ones
+    judge, segmenter = (copy(file, tmp_path / f"{i}.ckpt") for i, file in enumerate((files.judge, files.segmenter)))
+    codecs.append(model(files.conditional, "again", segmenter=str(segmenter)))
+    settings = replace(
+        settings, codecs=codecs, judge=str(judge), segmenter=str(segmenter), metrics=["feature_distance"]
+    )
     made.clear()
     assert compare(replace(settings, realism_judge=realism_judge), lab.data()) == 0
     assert made == {"CodecNet": 2 * 4, "Segmenter": 2, "Discriminator": 1, "FeatureDistance": 1}

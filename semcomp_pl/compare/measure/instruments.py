@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
@@ -39,9 +38,6 @@ class Instruments:
     def __init__(self, judge: str | None, realism_judge: str | None, metrics: Sequence[Metric], device: str) -> None:
         self.judge = None if judge is None else load_segmenter(judge).to(device)
         self.discriminator = None if realism_judge is None else load_discriminator(realism_judge)
-        if self.discriminator is not None:
-            # as in training; and equal pixels must give equal activations, however they lie in memory
-            self.discriminator.to(memory_format=torch.channels_last)
         self.realism = None if self.discriminator is None else DiscriminatorFM(self.discriminator)
         self._suite = MetricSuite(extra=[name for name in metrics if name in EXTRAS and name not in SETS])
         self._inception = _inception([name for name in metrics if name in SETS])
