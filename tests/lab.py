@@ -80,7 +80,12 @@ class Lab:
 
     def trainer(self, epochs: int = 1, callbacks: Sequence[Callback] = (), **options: Any) -> Trainer:
         """A quiet trainer on one core."""
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        quiet: dict[str, Any] = {
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "log_every_n_steps": 1,
+        }
         saves = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
         return Trainer(
             accelerator="cpu",

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from semcomp_pl.checkpoints.checkpoint import saved_of
@@ -13,8 +13,8 @@ from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import Extra, LatentIoU, MetricSuite, is_detail
-from semcomp_pl.modules.learning import Schedule, ScheduledModule
-from semcomp_pl.nets.blocks import Norm
+from semcomp_pl.modules.learning import Schedule, ScheduledModule, check_accumulate
+from semcomp_pl.nets.blocks import Norm, recompute_activations
 from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.nets.quantizer import Gradient
 from semcomp_pl.nets.tables import EntropyModel
@@ -41,6 +41,9 @@ class CodecModule(ScheduledModule):
         betas: Betas of all Adam optimisers.
         schedule: How all learning rates fall over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
+        accumulate: Number of batches whose gradients are averaged for one step of the optimisers.
+        recompute: Whether the activations of residual blocks are computed again for their gradients instead of being
+            kept, which takes less memory and more time.
         num_classes: Number of classes K of the label maps; the data module sets it.
         class_names: Names of the classes; the data module sets them.
         init_from: Model of the suite (name, run, export or checkpoint) whose encoder and generator to start from; used
@@ -77,6 +80,8 @@ class CodecModule(ScheduledModule):
         betas: tuple[float, float] = (0.9, 0.999),
         schedule: Schedule = "cosine",
         gradient_clip: float = 1.0,
+        accumulate: int = 1,
+        recompute: bool = False,
         num_classes: int = 0,
         class_names: list[str] | None = None,
         init_from: str | None = None,
@@ -88,11 +93,13 @@ class CodecModule(ScheduledModule):
         super().__init__()
         self.save_hyperparameters(ignore=self.fixed)
         self.learning_rate, self.betas = learning_rate, betas
-        self.schedule, self.gradient_clip = schedule, gradient_clip
+        self.schedule, self.gradient_clip, self.accumulate = schedule, gradient_clip, check_accumulate(accumulate)
         self.num_classes, self.class_names = num_classes, class_names
         self.init_from, self.judge_path = init_from, judge
         self.realism_judge, self.metrics = realism_judge, metrics
         self.codec = self.net_type.of(self.hparams)
+        if recompute:
+            recompute_activations(self.codec)
         self._snapshot: NeuralCodec | None = None
 
     def side_label(self, batch: Batch) -> Tensor | None:
@@ -131,7 +138,7 @@ class CodecModule(ScheduledModule):
 
     def setup(self, stage: str) -> None:
         """Copy the training split's statistics or another model's weights, and load the judges."""
-        if stage == "fit":
+        if stage == "fit" and self.trainer.ckpt_path is None:  # a resumed run's checkpoint holds all of this
             if self.init_from is not None:
                 start_from(self.codec, type(self).__name__, self.rival(), self.init_from)
             else:
@@ -168,8 +175,15 @@ class CodecModule(ScheduledModule):
 
     def codec_optimizer(self) -> Optimizer:
         """Adam for encoder and generator."""
-        parameters = [*self.codec.encoder.parameters(), *self.codec.generator.parameters()]
-        return Adam(parameters, self.learning_rate, self.betas)
+        return Adam(self.codec_parameters(), self.learning_rate, self.betas, fused=True)
+
+    def codec_parameters(self) -> list[nn.Parameter]:
+        """The parameters of encoder and generator."""
+        return [*self.codec.encoder.parameters(), *self.codec.generator.parameters()]
+
+    def networks(self) -> list[nn.Module]:
+        """Encoder and generator."""
+        return [self.codec.encoder, self.codec.generator]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the metrics; rates are bounds, because entropy models are fitted after training."""
@@ -205,7 +219,8 @@ class CodecModule(ScheduledModule):
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> CodecOutput:
         """The model's output in float32, whatever the training precision: bf16 changes half of all 8-bit values."""
-        with torch.autocast(self.device.type, enabled=False):
+        # eager, as compiling once more for another precision takes longer than most validations
+        with torch.autocast(self.device.type, enabled=False), torch.compiler.set_stance("force_eager"):
             output: CodecOutput = self(batch)
         return output
 

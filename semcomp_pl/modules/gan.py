@@ -4,6 +4,7 @@ from torch import Tensor
 
 from semcomp_pl import losses
 from semcomp_pl.modules.adversarial import AdversarialCodec
+from semcomp_pl.nets.discriminator import Features
 from semcomp_pl.types import Batch, CodecOutput
 
 
@@ -30,17 +31,14 @@ class PlainGAN(AdversarialCodec):
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.distortion_weight, self.feature_matching_weight = distortion_weight, feature_matching_weight
 
-    def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+    def generator_terms(self, batch: Batch, out: CodecOutput, real: Features, fake: Features) -> dict[str, Tensor]:
         """Weighted adversarial term, distortion, range penalty and feature matching."""
-        image, reconstruction = batch["image"], out.reconstruction
-        fake = self.discriminate(reconstruction, batch)
         terms = {
             "adversarial": losses.least_squares_generator(fake),
             "distortion": self.distortion_weight * self.distortion(batch, out),
             "range": losses.range_penalty(out.latent, self.codec.shape.levels),
         }
         if self.feature_matching_weight:
-            real = self.discriminate(image, batch)
             terms["feature_matching"] = self.feature_matching_weight * losses.feature_matching(fake, real)
         return terms
 
@@ -48,9 +46,7 @@ class PlainGAN(AdversarialCodec):
         """The distortion d(x, x̂)."""
         return losses.mse_distortion(out.reconstruction, batch["image"])
 
-    def discriminator_loss(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+    def discriminator_loss(self, real: Features, fake: Features) -> dict[str, Tensor]:
         """The terms of originals and of reconstructions, each multiplied by ½."""
-        real, fake = losses.least_squares_discriminator(
-            self.discriminate(batch["image"], batch), self.discriminate(out.reconstruction, batch)
-        )
-        return {"discriminator_real": real / 2, "discriminator_fake": fake / 2}
+        original, reconstructed = losses.least_squares_discriminator(real, fake)
+        return {"discriminator_real": original / 2, "discriminator_fake": reconstructed / 2}

@@ -7,6 +7,7 @@ from torch import Tensor
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.labelled import LabelledGAN
+from semcomp_pl.nets.discriminator import Features
 from semcomp_pl.nets.layered import LayeredNet
 from semcomp_pl.nets.quantizer import Gradient
 from semcomp_pl.types import Batch, CodecOutput
@@ -74,7 +75,7 @@ class LayeredCodec(LabelledGAN):
         """Mean absolute error of images scaled to [-1, 1]."""
         return losses.absolute_distortion(out.reconstruction, batch["image"])
 
-    def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+    def generator_terms(self, batch: Batch, out: CodecOutput, real: Features, fake: Features) -> dict[str, Tensor]:
         """PlainGAN's weighted terms and the structural one; the range penalty is 0, as c cannot leave its range."""
         structure = losses.structural_dissimilarity(out.reconstruction, batch["image"])
-        return {**super().generator_terms(batch, out), "structure": self.structure_weight * structure}
+        return {**super().generator_terms(batch, out, real, fake), "structure": self.structure_weight * structure}

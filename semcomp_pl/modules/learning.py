@@ -1,27 +1,37 @@
-"""Learning rate and gradient clipping, the same under automatic and manual optimisation."""
+"""The training step that all models share: gradients, their average, clipping, learning rates, and a watch for NaN."""
 
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from semcomp_pl.checkpoints.checkpoint import with_part
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.modules.gradients import GraphedGradients, average_gradients
+from semcomp_pl.types import Batch
 
 Schedule = Literal["cosine", "poly", "constant"]
 
 
 class ScheduledModule(LightningModule):
-    """Sets all learning rates from the fraction of training done, clips gradients, and stops at NaN or infinity.
+    """Trains by `losses` or `add_gradients`, with learning rates that follow the fraction of training done.
 
-    Learning rates depend only on (epoch, batch): there is no scheduler to step, save or restore. Subclasses set
-    `schedule` and `gradient_clip`; `part` names their attribute that holds the plain network they train.
+    Whatever a batch's step depends on follows from the weights and from (seed, epoch, batch, rank): learning rates,
+    and the state of torch's random generators. There is no scheduler to step, save or restore.
+
+    A step does not wait for the device. Losses and gradient norms are read every `log_every_n_steps` batches, at the
+    end of an epoch and before a checkpoint is written; NaN or infinity stops training then.
+
+    Subclasses set `schedule`, `gradient_clip` and `accumulate`; `part` names their attribute that holds the plain
+    network they train.
     """
 
     part: ClassVar[str]
@@ -30,6 +40,89 @@ class ScheduledModule(LightningModule):
 
     schedule: Schedule
     gradient_clip: float
+    accumulate: int
+    """Number of batches per optimiser step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.seed: int | None = None
+        self.window_open = False
+        """Whether gradients wait for further batches before their optimiser step; no checkpoint holds them."""
+        self._unread: list[tuple[int, tuple[str, ...], Tensor]] = []
+        self._norms: list[Tensor] = []
+        self._graph: GraphedGradients | None = None
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the loss, by name; their sum is minimised."""
+        raise NotImplementedError
+
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch with what the step needs besides, such as random draws; must not wait for the device."""
+        return batch
+
+    def add_gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """Add the gradients of a prepared batch's losses to those of the parameters; returns the losses by name.
+
+        It draws nothing at random and does not wait for the device, so that a CUDA graph can replay it.
+        """
+        terms = self.losses(batch)
+        total(terms).backward()  # type: ignore[no-untyped-call]
+        return {name: value.detach() for name, value in terms.items()}
+
+    def networks(self) -> list[nn.Module]:
+        """The networks that `compile_networks` compiles."""
+        raise NotImplementedError
+
+    def compile_networks(self, backend: str = "inductor") -> None:
+        """Compile the networks for training; on a CUDA device, gradients are replayed from a CUDA graph too.
+
+        Args:
+            backend: Compiler, by its name in `torch.compile`.
+        """
+        # both halves of an adversarial step differentiate one graph, so its buffers must outlive the first
+        torch._functorch.config.donated_buffer = False
+        for network in self.networks():
+            network.compile(fullgraph=True, dynamic=False, backend=backend)
+        self._graph = GraphedGradients(self.add_gradients)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch's gradients, and step all optimisers at the end of each window of `accumulate` batches."""
+        if not self.window_open:
+            for optimizer in self.trainer.optimizers:
+                # a graph writes to the same gradients each time
+                optimizer.zero_grad(set_to_none=self._graph is None)
+        differentiate = self._graph or self.add_gradients
+        terms = differentiate(self.prepare(batch))
+        gathered = batch_idx % self.accumulate + 1
+        last = batch_idx + 1 >= self.trainer.num_training_batches
+        self.window_open = not (gathered == self.accumulate or last or self._done(batch_idx + 1) >= 1)
+        self._norms = []
+        if not self.window_open:
+            optimizers = self.optimizers()
+            for own in cast(list[LightningOptimizer], optimizers if isinstance(optimizers, list) else [optimizers]):
+                average_gradients(own.optimizer, gathered)
+                own.step()
+        norms = {f"gradient norm {i + 1}": norm for i, norm in enumerate(self._norms)}
+        self._unread.append((batch_idx, (*terms, *norms), _stack([*terms.values(), *norms.values()])))
+        if last or self.trainer._logger_connector.should_update_logs:
+            latest = self.read_losses()
+            self.log_dict({f"train/{name}": latest[name] for name in terms}, prog_bar=True)
+
+    def read_losses(self) -> dict[str, float]:
+        """Wait for the device, check all losses and gradient norms since the last reading; returns the latest.
+
+        Raises:
+            SemcompError: one of them is not finite.
+        """
+        values = torch.cat([row for *_, row in self._unread] or [torch.empty(0)]).tolist()
+        found: dict[str, float] = {}
+        for batch, names, _ in self._unread:
+            found, values = dict(zip(names, values, strict=False)), values[len(names) :]
+            if not all(map(math.isfinite, found.values())):
+                self._stop(batch, found)
+        self._unread.clear()
+        return found
 
     def on_fit_start(self) -> None:
         """Refuse a schedule without an end, and warn if training may stop before its end.
@@ -37,6 +130,7 @@ class ScheduledModule(LightningModule):
         Raises:
             SemcompError: the learning rate is to fall, but neither epochs nor batches are limited.
         """
+        self.seed = torch.initial_seed() if self.seed is None else self.seed
         if self.schedule == "constant":
             return
         ends = (self.trainer.max_epochs or -1, self.trainer.max_steps, self.max_batches or -1)
@@ -51,63 +145,79 @@ class ScheduledModule(LightningModule):
             )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate."""
-        done = (self.current_epoch * float(self.trainer.num_training_batches) + batch_idx) / self._batches()
-        factor = schedule_factor(self.schedule, done)
+        """Set the learning rate and the state of torch's random generators."""
+        factor = schedule_factor(self.schedule, self._done(batch_idx))
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = group["initial_lr"] * factor
+        counter = [self.seed or 0, self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(counter).generate_state(1, np.uint64)[0]))
 
-    def _batches(self) -> float:
-        """Number of batches in the whole training; infinite if it has no limit."""
+    def _done(self, batch_idx: int) -> float:
+        """Fraction of the whole training that is done before a batch of this epoch; 0 if training has no limit."""
         epochs, batches = self.trainer.max_epochs or -1, max(1.0, float(self.trainer.num_training_batches))
         if self.max_batches is None and self.trainer.max_steps > 0:  # which counts the steps of all optimisers
-            self.max_batches = -(-self.trainer.max_steps // len(self.trainer.optimizers))
+            self.max_batches = -(-self.trainer.max_steps // len(self.trainer.optimizers)) * self.accumulate
         ends = [
             epochs * batches if epochs > 0 else math.inf,
             math.inf if self.max_batches is None else self.max_batches,
         ]
-        return min(ends)
+        return (self.current_epoch * float(self.trainer.num_training_batches) + batch_idx) / min(ends)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the name of the class with the hyper-parameters, so that a checkpoint says which model it is."""
-        checkpoint["model"] = type(self).__name__
+        """Save the name of the class with the hyper-parameters, so that a checkpoint says which model it is.
+
+        Raises:
+            SemcompError: losses are not finite, so that the weights may not be either.
+        """
+        self.read_losses()
+        checkpoint["model"], checkpoint["seed"] = type(self).__name__, self.seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Accept old checkpoints, in which the plain network had no name of its own."""
+        self.seed = checkpoint.get("seed")
         for weights in checkpoint.keys() & {"state_dict", "current_model_state"}:  # averaged and latest weights
             checkpoint[weights] = with_part(checkpoint[weights], self, self.part)
-
-    def log_losses(self, terms: Mapping[str, Tensor]) -> None:
-        """Log scalars as `train/...`; call it before the optimiser step.
-
-        Raises:
-            SemcompError: one of them is not finite.
-        """
-        if not torch.stack([value.detach().float() for value in terms.values()]).isfinite().all():
-            self._stop(", ".join(f"{name} = {value.item():.4g}" for name, value in terms.items()))
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient norm of this optimiser's parameters; in this hook gradients are unscaled in any precision.
 
-        Raises:
-            SemcompError: the norm is not finite; the weights are unchanged.
+        A norm that is NaN or infinite stops training at the next reading.
         """
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or math.inf)
-        if not norm.isfinite():
-            self._stop(f"gradient norm = {norm.item():.4g}")
+        self._norms.append(nn.utils.clip_grad_norm_(parameters, self.gradient_clip or math.inf))
 
-    def _stop(self, found: str) -> None:
+    def _stop(self, batch: int, found: Mapping[str, float]) -> None:
         """Raise the error that stops training at values that are not finite."""
+        self._unread.clear()
         saved = [getattr(callback, "best_model_path", "") for callback in reversed(self.trainer.checkpoint_callbacks)]
         last = next(filter(None, saved), "none yet")
+        values = ", ".join(f"{name} = {value:.4g}" for name, value in found.items())
         raise SemcompError(
-            f"training stopped in epoch {self.current_epoch}: {found}, expected finite numbers; last checkpoint: "
-            f"{last}; start from it with --model.init_from and a lower --model.learning_rate"
+            f"training stopped in epoch {self.current_epoch}, batch {batch}: {values}, expected finite numbers; last "
+            f"checkpoint: {last}; start from it with --model.init_from and a lower --model.learning_rate"
         )
+
+
+def check_accumulate(batches: int) -> int:
+    """The number of batches per optimiser step.
+
+    Raises:
+        SemcompError: it is below 1.
+    """
+    if batches < 1:
+        raise SemcompError(f"accumulate={batches} found, expected 1 or more; set --model.accumulate")
+    return batches
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of the terms of a loss."""
+    return torch.stack([*terms.values()]).sum()
+
+
+def _stack(values: list[Tensor]) -> Tensor:
+    return torch.stack([value.detach().float() for value in values])
 
 
 def schedule_factor(schedule: Schedule, done: float) -> float:

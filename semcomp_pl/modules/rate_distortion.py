@@ -17,13 +17,13 @@ class RateDistortion(CodecModule):
     centres. The suite's GANs start from its weights.
     """
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step on the distortion."""
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The distortion and the penalty."""
         out = self(batch)
-        distortion = mse_distortion(out.reconstruction, batch["image"])
-        stray = range_penalty(out.latent, self.codec.shape.levels)
-        self.log_losses({"distortion": distortion, "range": stray})
-        return distortion + stray
+        return {
+            "distortion": mse_distortion(out.reconstruction, batch["image"]),
+            "range": range_penalty(out.latent, self.codec.shape.levels),
+        }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam for encoder and generator."""

@@ -6,14 +6,14 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
 from semcomp_pl.metrics import MeanIoU
 from semcomp_pl.metrics.judgement import class_scores
-from semcomp_pl.modules.learning import Schedule, ScheduledModule
+from semcomp_pl.modules.learning import Schedule, ScheduledModule, check_accumulate
 from semcomp_pl.nets.segmenter import AuxiliaryHead, Segmenter, enlarge_logits, fill_encoder
 from semcomp_pl.types import Batch
 
@@ -38,6 +38,7 @@ class Segmentation(ScheduledModule):
         weight_decay: Weight decay of AdamW.
         schedule: How the learning rate falls over `max_epochs`.
         gradient_clip: Largest gradient norm of a step; 0 for no clipping.
+        accumulate: Number of batches whose gradients are averaged for one step of the optimiser.
         num_classes: Number of classes K; the data module sets it.
         class_names: Names of the classes; the data module sets them.
 
@@ -61,6 +62,7 @@ class Segmentation(ScheduledModule):
         weight_decay: float = 1e-4,
         schedule: Schedule = "poly",
         gradient_clip: float = 1.0,
+        accumulate: int = 1,
         num_classes: int = 19,
         class_names: list[str] | None = None,
     ) -> None:
@@ -68,14 +70,14 @@ class Segmentation(ScheduledModule):
         self.save_hyperparameters()
         self.num_classes, self.class_names = num_classes, class_names
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.schedule, self.gradient_clip = schedule, gradient_clip
+        self.schedule, self.gradient_clip, self.accumulate = schedule, gradient_clip, check_accumulate(accumulate)
         self.encoder, self.encoder_weights = encoder, encoder_weights
         self.segmenter = Segmenter.of(self.hparams)
         self.auxiliary_weight, self.class_weights = auxiliary_weight, class_weights
         self.auxiliary: AuxiliaryHead | None = None
         if auxiliary_weight:
             self.auxiliary = AuxiliaryHead(self.segmenter.net.encoder.out_channels[-2], num_classes)
-        self.class_weight = torch.ones(num_classes)
+        self.register_buffer("class_weight", torch.ones(num_classes), persistent=False)
         self.iou = MeanIoU(num_classes)
         self.to(memory_format=torch.channels_last)
 
@@ -90,10 +92,10 @@ class Segmentation(ScheduledModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             if data.batch_size == 1:
                 self._check_single_images(data.size or data.crop_size)
-            self.segmenter.input_size.copy_(torch.tensor(data.size or data.crop_size))
+            self.segmenter.set_input_size(data.size or data.crop_size)
             if self.class_weights == "inverse_log":
                 shares = torch.tensor(data.class_shares(), dtype=torch.float32)
-                self.class_weight = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))
+                self.class_weight[:] = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))
             if self.encoder_weights is not None:
                 fill_encoder(self.segmenter.net, self.encoder, self.encoder_weights)
 
@@ -111,8 +113,8 @@ class Segmentation(ScheduledModule):
                 "whole image over the batch; set --data.batch_size"
             ) from None
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of a batch: the sum of the weighted cross-entropies."""
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The weighted cross-entropies."""
         image, label = batch["image"], batch["label"]
         features = self.segmenter.features(image)
         logits = self.segmenter.of_features(features, image)
@@ -120,12 +122,15 @@ class Segmentation(ScheduledModule):
         if self.auxiliary is not None:
             logits = enlarge_logits(self.auxiliary(features[-2]), image)
             terms["auxiliary"] = self.auxiliary_weight * semantic_cross_entropy(logits, label, self.class_weight)
-        self.log_losses(terms)
-        return torch.stack([*terms.values()]).sum()
+        return terms
+
+    def networks(self) -> list[nn.Module]:
+        """The segmenter's encoder and decoder."""
+        return [self.segmenter.net.encoder, self.segmenter.net.decoder]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW for all parameters."""
-        return AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        return AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the confusion matrix."""

@@ -9,6 +9,7 @@ from semcomp_pl import losses
 from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.gan import PlainGAN
+from semcomp_pl.nets.discriminator import Features
 from semcomp_pl.nets.labels import labels_of
 from semcomp_pl.nets.segmenter import Segmenter
 from semcomp_pl.types import Batch, CodecOutput
@@ -30,7 +31,12 @@ class SemanticDistortionGAN(PlainGAN):
         segmenter: Segmenter S (name, run, export or checkpoint).
         semantic_weight: Weight v of the semantic distance.
         distance: Semantic distance t: `divergence`, `cross_entropy` or `features`.
+        segmenter_scale: Size at which S reads images, as a fraction of the size that it was trained at: smaller images
+            are enlarged to it, larger ones are read as they are. Less is faster, but S sees small things worse.
         kwargs: See `PlainGAN`.
+
+    Raises:
+        SemcompError: the scale is not in (0, 1].
     """
 
     trained_against: Tensor
@@ -40,9 +46,13 @@ class SemanticDistortionGAN(PlainGAN):
         segmenter: str | None = None,
         semantic_weight: float = 1.0,
         distance: Literal["divergence", "cross_entropy", "features"] = "divergence",
+        segmenter_scale: float = 1.0,
         **kwargs: object,
     ) -> None:
+        if not 0 < segmenter_scale <= 1:
+            raise SemcompError(f"segmenter_scale={segmenter_scale} found, expected a number above 0 and up to 1")
         super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.segmenter_scale = segmenter_scale
         self.segmenter_path, self.semantic_weight, self.distance = segmenter, semantic_weight, distance
         self._segmenter: tuple[Segmenter, ...] = ()  # in a tuple, so that its weights stay out of checkpoints
         self.register_buffer("trained_against", torch.zeros(8, dtype=torch.uint8))
@@ -64,14 +74,20 @@ class SemanticDistortionGAN(PlainGAN):
             self._segmenter = (segmenter,)
         super().setup(stage)
 
+    def on_fit_start(self) -> None:
+        """As `ScheduledModule.on_fit_start`, and move the segmenter to the training device."""
+        super().on_fit_start()
+        for segmenter in self._segmenter:
+            segmenter.to(self.device)
+
     def rival(self) -> bytes | None:
         """Fingerprint of S; None before fitting."""
         return bytes(self.trained_against.tolist()) if self.trained_against.any() else None
 
-    def generator_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+    def generator_terms(self, batch: Batch, out: CodecOutput, real: Features, fake: Features) -> dict[str, Tensor]:
         """PlainGAN's terms and the weighted semantic distance."""
         semantic = self.semantic_weight * self.semantic_distance(batch, out.reconstruction)
-        return {**super().generator_terms(batch, out), "semantic": semantic}
+        return {**super().generator_terms(batch, out, real, fake), "semantic": semantic}
 
     def semantic_distance(self, batch: Batch, reconstruction: Tensor) -> Tensor:
         """Scalar distance t between the batch's images and their reconstructions (B, 3, H, W).
@@ -79,15 +95,14 @@ class SemanticDistortionGAN(PlainGAN):
         Raises:
             SemcompError: the distance is the cross-entropy, and the data have no label maps.
         """
-        (segmenter,) = self._segmenter
-        segmenter.to(self.device)
+        (segmenter,), scale = self._segmenter, self.segmenter_scale
         if self.distance == "cross_entropy":
             label = labels_of(batch, type(self).__name__)
-            return losses.semantic_cross_entropy(segmenter.logits(reconstruction), label)
+            return losses.semantic_cross_entropy(segmenter.logits(reconstruction, scale), label)
         if self.distance == "features":
             with torch.no_grad():
-                stages = segmenter.stages(batch["image"])
-            return losses.semantic_feature_distance(segmenter.stages(reconstruction), stages)
+                stages = segmenter.stages(batch["image"], scale)
+            return losses.semantic_feature_distance(segmenter.stages(reconstruction, scale), stages)
         with torch.no_grad():
-            reference = segmenter.logits(batch["image"])
-        return losses.semantic_divergence(segmenter.logits(reconstruction), reference)
+            reference = segmenter.logits(batch["image"], scale)
+        return losses.semantic_divergence(segmenter.logits(reconstruction, scale), reference)

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 Norm = Literal["channel", "instance"]
 
@@ -41,7 +43,33 @@ class ConvBlock(nn.Sequential):
         )
 
 
-class ResidualBlock(nn.Module):
+class Recomputable(nn.Module):
+    """Adds the output of `body` to its input; may compute activations again for the gradients instead of keeping them.
+
+    The result is the same either way; recomputing takes less memory, and the time of another forward pass.
+    """
+
+    body: nn.Module
+    recompute = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        if self.recompute and torch.is_grad_enabled():
+            # the blocks draw nothing at random
+            residual: Tensor = checkpoint(self.body, x, use_reentrant=False, preserve_rng_state=False)
+        else:
+            residual = self.body(x)
+        return x + residual
+
+
+def recompute_activations(net: nn.Module) -> None:
+    """Let all residual blocks of a network compute their activations again for the gradients."""
+    for module in net.modules():
+        if isinstance(module, Recomputable):
+            module.recompute = True
+
+
+class ResidualBlock(Recomputable):
     """`Rk`: two 3x3 convolutions with normalisation, added to the input.
 
     Source: pix2pixHD, https://arxiv.org/abs/1711.11585, appendix.
@@ -52,13 +80,8 @@ class ResidualBlock(nn.Module):
         second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
         self.body = nn.Sequential(ConvBlock(channels, channels, 3, norm), second, make_norm(norm, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        residual: Tensor = self.body(x)
-        return x + residual
 
-
-class PreNormBlock(nn.Module):
+class PreNormBlock(Recomputable):
     """Normalisation, 3x3 convolution, ReLU, 3x3 convolution, added to the input: the fast trunk's block.
 
     The sum stays unnormalised, so that brightness and colour travel through the trunk unharmed.
@@ -72,11 +95,6 @@ class PreNormBlock(nn.Module):
             nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        residual: Tensor = self.body(x)
-        return x + residual
 
 
 def upsample_block(inputs: int, outputs: int, norm: Norm, upsampling: Literal["resize", "transposed"]) -> nn.Module:

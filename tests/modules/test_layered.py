@@ -15,8 +15,8 @@ from tests.lab import Distortions, Lab
 def test_terms_are_the_weighted_losses(lab: Lab) -> None:
     model, batch = lab.model("layered_codec"), lab.batch("train")
     out = model(batch)
-    terms = model.generator_terms(batch, out)
     fake, real = model.discriminate(out.reconstruction, batch), model.discriminate(batch["image"], batch)
+    terms = model.generator_terms(batch, out, real, fake)
     expected = {
         "adversarial": losses.least_squares_generator(fake),
         "distortion": 20 * 2 * (out.reconstruction - batch["image"]).abs().mean(),

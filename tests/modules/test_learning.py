@@ -110,19 +110,82 @@ class Poison(Callback):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [1, 50])
+def test_nan_loss_stops_and_names_losses_and_checkpoint(lab: Lab, name: str, every: int, tmp_path: Path) -> None:
     saves = ModelCheckpoint(tmp_path, filename="last", enable_version_counter=False)
     main = "cross_entropy" if name in SEGMENTERS else "distortion"
-    with pytest.raises(SemcompError, match=rf"epoch 1: .*\b{main} = nan.* last checkpoint: .*last\.ckpt;") as error:
-        lab.fit(lab.model(name), 3, [Poison(), saves])
+    found = rf"epoch 1, batch 0: .*\b{main} = nan.* last checkpoint: .*last\.ckpt;"
+    with pytest.raises(SemcompError, match=found) as error:
+        lab.fit(lab.model(name), 3, [Poison(), saves], log_every_n_steps=every)
     assert str(tmp_path / "last.ckpt") in str(error.value)
     good = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert all(value.isfinite().all() for value in good["state_dict"].values())
 
 
 @pytest.mark.parametrize("name", ["rate_distortion", "plain_gan"])
-def test_nan_gradient_stops_before_the_weights_are_lost(lab: Lab, name: str) -> None:
-    model = lab.model(name, gradient_clip=0.0)
-    with pytest.raises(SemcompError, match=r"epoch 1: gradient norm = nan, .* last checkpoint: none yet"):
-        lab.fit(model, 3, [Poison(gradient=True)])
-    assert all(parameter.isfinite().all() for parameter in model.parameters())
+def test_nan_gradient_stops_before_it_is_saved(lab: Lab, name: str, tmp_path: Path) -> None:
+    saves = ModelCheckpoint(tmp_path, filename="last", every_n_train_steps=1, enable_version_counter=False)
+    with pytest.raises(SemcompError, match=r"epoch 1, batch 0: .*gradient norm 1 = nan.* expected finite numbers"):
+        lab.fit(lab.model(name, gradient_clip=0.0), 3, [Poison(gradient=True), saves], log_every_n_steps=50)
+    good = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in good["state_dict"].values())
+
+
+class Draws(Callback):
+    """A number drawn after each batch; may use up further random numbers between epochs."""
+
+    def __init__(self, wasted: int = 0) -> None:
+        self.wasted, self.found = wasted, list[float]()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.found.append(float(torch.rand(())))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        torch.rand(self.wasted)
+
+
+def test_random_numbers_depend_on_seed_epoch_and_batch_alone(lab: Lab) -> None:
+    found = []
+    for seed, wasted in ((0, 0), (0, 5), (1, 0)):
+        draws, model = Draws(wasted), lab.model("selective_gan")
+        torch.manual_seed(seed)
+        lab.fit(model, 2, [draws], limit_val_batches=0)
+        found.append(draws.found)
+    assert found[0] == found[1]
+    assert len({*found[0], *found[2]}) == 8
+
+
+class Gradients(Callback):
+    """The gradients of each optimiser's parameters as it steps."""
+
+    def __init__(self) -> None:
+        self.found: list[list[torch.Tensor]] = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        own = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.found.append([gradient.clone() for gradient in own])
+
+
+@pytest.mark.parametrize("name", ["rate_distortion", "plain_gan"])
+def test_two_accumulated_batches_are_one_of_twice_the_size(lab: Lab, name: str) -> None:
+    found = []
+    for accumulate, batch_size in ((2, 4), (1, 8)):
+        data, gradients = lab.data(), Gradients()
+        data.batch_size = batch_size
+        lab.trainer(1, [gradients], limit_val_batches=0).fit(lab.model(name, accumulate=accumulate), datamodule=data)
+        found.append(gradients.found)
+    assert len(found[0]) == len(found[1]) == 1 + (name in ADVERSARIAL)
+    for accumulated, whole in zip(*found, strict=True):
+        torch.testing.assert_close(accumulated, whole, rtol=1e-3, atol=1e-6)
+
+
+def test_a_window_ends_with_its_epoch(lab: Lab) -> None:
+    gradients = Gradients()
+    model = lab.model("rate_distortion", accumulate=5)
+    lab.fit(model, 2, [gradients], limit_val_batches=0)
+    assert len(gradients.found) == 2
+    assert not model.window_open
+    with pytest.raises(SemcompError, match="accumulate=0 found, expected 1 or more"):
+        lab.model("plain_gan", accumulate=0)

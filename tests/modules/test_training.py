@@ -1,5 +1,6 @@
 """Every shipped model trains: the same behaviour is asked of all of them."""
 
+import copy
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from tests.lab import ADVERSARIAL, CLASSES, CODECS, CONFIGS, GANS, SEGMENTERS, Lab, as_exported
+from tests.lab import ADVERSARIAL, CLASSES, CODECS, CONFIGS, GANS, HEIGHT, SEGMENTERS, WIDTH, Lab, as_exported
 
 SHARED = {"adversarial", "distortion", "range", "feature_matching", "discriminator_real", "discriminator_fake"}
 TERMS = {
@@ -134,8 +135,8 @@ def test_terms_are_the_weighted_losses(lab: Lab, name: str) -> None:
     if name == "semantic_distortion_gan":
         lab.fit(model, limit_train_batches=0)  # loads the segmenter
     out = model(batch)
-    terms = model.generator_terms(batch, out)
     fake, real = model.discriminate(out.reconstruction, batch), model.discriminate(batch["image"], batch)
+    terms = model.generator_terms(batch, out, real, fake)
     expected = {
         "adversarial": losses.least_squares_generator(fake),
         "distortion": 3 * losses.mse_distortion(out.reconstruction, batch["image"]),
@@ -146,17 +147,13 @@ def test_terms_are_the_weighted_losses(lab: Lab, name: str) -> None:
         torch.testing.assert_close(terms[term], value, rtol=1e-6, atol=1e-6)
     assert terms.keys() - expected.keys() == TERMS[name] - SHARED
     halves = losses.least_squares_discriminator(real, fake)
-    for half, value in zip(model.discriminator_loss(batch, out).values(), halves, strict=True):
+    for half, value in zip(model.discriminator_loss(real, fake).values(), halves, strict=True):
         torch.testing.assert_close(half, value / 2, rtol=1e-6, atol=1e-6)
 
 
 def test_feature_matching_can_be_left_out(lab: Lab) -> None:
     model, batch = lab.model("plain_gan", feature_matching_weight=0.0), lab.batch("train")
-    assert model.generator_terms(batch, model(batch)).keys() == SHARED - {
-        "feature_matching",
-        "discriminator_real",
-        "discriminator_fake",
-    }
+    assert model.add_gradients(batch).keys() == SHARED - {"feature_matching"}
 
 
 def test_semantic_term_is_weighted_and_zero_for_the_original(lab: Lab) -> None:
@@ -165,9 +162,11 @@ def test_semantic_term_is_weighted_and_zero_for_the_original(lab: Lab) -> None:
     out = model(batch)
     (segmenter,) = model._segmenter
     expected = 4 * losses.semantic_divergence(segmenter.logits(out.reconstruction), segmenter.logits(batch["image"]))
-    torch.testing.assert_close(model.generator_terms(batch, out)["semantic"], expected, rtol=1e-6, atol=1e-6)
+    fake, real = model.discriminate(out.reconstruction, batch), model.discriminate(batch["image"], batch)
+    found = model.generator_terms(batch, out, real, fake)["semantic"]
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
     same = out._replace(reconstruction=batch["image"])
-    assert model.generator_terms(batch, same)["semantic"].abs() < 1e-6
+    assert model.generator_terms(batch, same, real, real)["semantic"].abs() < 1e-6
     assert not any("segmenter" in key for key in model.state_dict())
     assert not any(parameter.requires_grad for parameter in segmenter.parameters())
 
@@ -189,6 +188,28 @@ def test_semantic_distances_are_by_option(lab: Lab) -> None:
     expected = torch.stack([(a - b).square().mean() for a, b in pairs]).mean()
     torch.testing.assert_close(found["features"], expected)
     assert model.semantic_distance(batch, batch["image"]) == 0
+
+
+@pytest.mark.parametrize("distance", ["divergence", "cross_entropy", "features"])
+def test_the_segmenter_sees_each_image_once_at_the_chosen_scale(lab: Lab, distance: str) -> None:
+    model, batch = lab.model("semantic_distortion_gan", distance=distance, segmenter_scale=0.75), lab.batch("train")
+    lab.fit(model, limit_train_batches=0)
+    segmenter = copy.deepcopy(model._segmenter[0])
+    segmenter.set_input_size((2 * HEIGHT, 2 * WIDTH))
+    seen: list[Tensor] = []
+    segmenter.net.encoder.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
+    model._segmenter = (segmenter,)
+    model.add_gradients(model.prepare(batch))
+    sizes = [(tuple(image.shape[-2:]), image.requires_grad) for image in seen]
+    padded = (64, 96)  # of 48 x 96, one and a half times the images' own size
+    assert sizes == [(padded, grad) for grad in ((True,) if distance == "cross_entropy" else (False, True))]
+    assert all(parameter.grad is None for parameter in segmenter.parameters())
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5])
+def test_scales_that_no_segmenter_reads_at_are_refused(lab: Lab, scale: float) -> None:
+    with pytest.raises(SemcompError, match=f"segmenter_scale={scale} found, expected"):
+        lab.model("semantic_distortion_gan", segmenter_scale=scale)
 
 
 def test_only_the_cross_entropy_needs_labels(lab: Lab) -> None:

