@@ -20,8 +20,3 @@ def without_main() -> Iterator[None]:
         yield
     finally:
         vars(main).update(hidden)
-
-
-def defined_in_main(*objects: object) -> bool:
-    """Whether the class of any of the objects is defined in the program's own script, which workers do not import."""
-    return any(type(one).__module__ == "__main__" for one in objects)

@@ -8,25 +8,25 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import PIL
 from filelock import FileLock
-from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
+from PIL import Image
 from rich.progress import track
 
 from semcomp_pl.data.frame import Frame, prepare
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.spawning import defined_in_main, without_main
 
 _FORMAT = 4  # increase it when the layout of the files, or the pixels of an unchanged image, change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
@@ -138,7 +138,10 @@ def _build(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        with _prepared(samples, read, workers) as results:
+        # a thread changes the filters and restores them while it opens a file; what others restore meanwhile ends with
+        # this block, and the filter that all of them set holds throughout
+        with warnings.catch_warnings(), closing(_prepared(samples, read, workers)) as results:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             shown = track(results, "Preparing images", len(samples), transient=True)
             index = _write(part, samples, shown, on_error)
         (part / "index.json").write_text(json.dumps(index))
@@ -147,21 +150,19 @@ def _build(
         shutil.rmtree(part, ignore_errors=True)
 
 
-@contextmanager
-def _prepared(samples: Sequence[Sample], read: partial[_Prepared], workers: int) -> Iterator[Iterator[_Prepared]]:
-    """The prepared samples, in order; if the caller stops early, the remaining samples are not read."""
-    workers = min(workers, len(samples) // 32)  # fewer images do not pay for the seconds that a process takes to start
-    if workers >= 2 and defined_in_main(*read.keywords.values()):
-        rank_zero_warn("images are prepared in one process: the source's class is defined in the script that runs")
-        workers = 0
-    if workers < 2:
-        yield map(read, samples)
-        return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))  # not forked: torch may have threads running
+def _prepared(samples: Sequence[Sample], read: partial[_Prepared], workers: int) -> Generator[_Prepared]:
+    """The prepared samples, in order; a few are read ahead, so that memory holds no more when the disk is slow.
+
+    Threads are enough: Pillow decodes and resizes without Python's lock.
+    """
+    pool, ahead = ThreadPoolExecutor(max(1, workers)), deque[Future[_Prepared]]()
     try:
-        with without_main():
-            results = pool.map(read, samples, chunksize=8)
-        yield results
+        for sample in samples:
+            ahead.append(pool.submit(read, sample))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -211,7 +212,7 @@ def _moments(counts: NDArray[np.int64]) -> dict[str, list[float]]:
 
 
 def _read(sample: Sample, source: ImageSource, frame: Frame | None) -> _Prepared:
-    """The prepared sample, or the message of its error, as an exception would stop the whole pool."""
+    """The prepared sample, or the message of its error, so that the caller can leave the sample out."""
     try:
         return prepare(sample, source, frame)
     except SemcompError as error:

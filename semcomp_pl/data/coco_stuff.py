@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from semcomp_pl.data.listing import check_pairs, find, some
 from semcomp_pl.data.source import ImageSource, Sample, Split
@@ -113,6 +112,8 @@ class CocoStuff10k(_CocoStuff):
 
     def read_ids(self, path: Path) -> NDArray[Any]:
         """The variable `S` of a MATLAB file."""
+        from scipy.io import loadmat  # here, because no other data set needs it
+
         try:
             return loadmat(path, variable_names=["S"])["S"].astype(np.int64)  # type: ignore[no-any-return]
         except NotImplementedError:  # a MATLAB 7.3 file, as in version 1.0, which has other ids

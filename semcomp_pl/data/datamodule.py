@@ -1,5 +1,7 @@
 """The LightningDataModule that prepares, caches, augments and batches all data sets."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +9,16 @@ import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities import rank_zero_warn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from semcomp_pl.data import cache
+from semcomp_pl.data.augment import Augmentation
 from semcomp_pl.data.frame import Frame
+from semcomp_pl.data.order import Draw, EpochSampler, ShardSampler, Use, random_numbers, torch_seeded
+from semcomp_pl.data.resident import ResidentLoader
+from semcomp_pl.data.resume import TrainLoader
 from semcomp_pl.data.source import ImageSource, Split
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.files.places import expand_home
@@ -35,13 +41,16 @@ class ImageDataModule(LightningDataModule):
         colour_jitter: Largest relative change of brightness, contrast and saturation of training images.
         batch_size: Number of images in a training batch, per process.
         eval_batch_size: Number of images in a batch of validation, test or prediction.
-        num_workers: Number of processes that load training batches, and of those that build the cache.
+        num_workers: Number of processes that load training batches, and of threads that build the cache.
         test_split: Split that `test` and `predict` read; `val` by default, as Cityscapes and others publish no test
             labels.
         instances: Whether to load instance maps too.
         cache_dir: Directory for prepared images; beside the data (`ROOT/.semcomp_cache`) if not given.
         on_error: What to do about an unreadable file: `raise` stops, `skip` leaves it out with a warning.
-        seed: Seed of the order of training images.
+        seed: Seed of the order and the augmentation of training images.
+        resident: Keep the cached training images in the memory of the training device, and make batches there. All
+            images must have one size. Images of a batch are cropped at the same scale, each at its own place. With
+            several processes, each keeps and trains on its own part of the images.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class ImageDataModule(LightningDataModule):
         cache_dir: str | None = None,
         on_error: cache.OnError = "raise",
         seed: int = 0,
+        resident: bool = False,
     ) -> None:
         super().__init__()
         self.source = source
@@ -74,10 +84,9 @@ class ImageDataModule(LightningDataModule):
         self.cache_dir = Path(expand_home(cache_dir)) if cache_dir else None
         self.on_error = on_error
         self.seed = seed
-        steps: list[v2.Transform] = [RandomCrop(self.crop_size, crop_scale)] if self.crop_size else []
-        steps += [v2.RandomHorizontalFlip(0.5 * flip)]
-        steps += [v2.ColorJitter(colour_jitter, colour_jitter, colour_jitter)] if colour_jitter else []
-        self.transform = v2.Compose(steps)
+        self.resident = resident
+        self.augmentation = Augmentation(self.crop_size, crop_scale, flip, colour_jitter)
+        self.transform = self.augmentation.transform()
 
     @property
     def num_classes(self) -> int:
@@ -125,31 +134,40 @@ class ImageDataModule(LightningDataModule):
             for doubt in self.source.doubts(self.stores["train"].label_counts()):
                 rank_zero_warn(doubt, category=SemcompWarning)
 
-    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def train_dataloader(self) -> TrainLoader | ResidentLoader:
         """Shuffled and augmented batches; an incomplete last batch is dropped."""
         if self.crop_size is None:
             raise SemcompError(
                 "data.size=null without data.crop_size found, expected one size for all training images; give "
                 "--data.crop_size"
             )
-        data = ImageDataset(self.stores["train"], self.transform)
-        if len(data) < self.batch_size * self._world():
+        store, place = self.stores["train"], (self.batch_size, self._world(), self._rank(), self.seed)
+        if len(store) < self.batch_size * self._world():
             raise SemcompError(
-                f"{self.source.root}: {len(data)} training images found, expected at least one batch of "
+                f"{self.source.root}: {len(store)} training images found, expected at least one batch of "
                 f"{self.batch_size} for each of {self._world()} processes; lower --data.batch_size"
             )
-        # a DistributedSampler even in one process: Lightning sets its epoch, so the order depends only on (seed, epoch)
-        sampler: DistributedSampler[Any] = DistributedSampler(
-            data, self._world(), self._rank(), seed=self.seed, drop_last=True
-        )
-        return DataLoader(
-            data,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            drop_last=True,
-            persistent_workers=self.num_workers > 0,
-        )
+        loader: TrainLoader | ResidentLoader
+        if self.resident:
+            loader = ResidentLoader(store, self.augmentation, ShardSampler(len(store), *place), self._device())
+        else:
+            loader = TrainLoader(
+                TrainingImages(store, self.transform, self.seed),
+                batch_size=self.batch_size,
+                sampler=EpochSampler(len(store), *place),
+                num_workers=self.num_workers,
+                drop_last=True,
+                persistent_workers=self.num_workers > 0,
+                multiprocessing_context=_start_method(self.num_workers),
+                worker_init_fn=_leave_group,
+                **self._common(),
+            )
+        if self.trainer:
+            loader.trainer = self.trainer
+            # Lightning makes the first iterator of a run that goes on before it tells the sampler the epoch
+            epochs: Any = self.trainer.fit_loop.epoch_progress.current
+            loader.sampler.set_epoch(epochs.processed)
+        return loader
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Batches of validation images, each image once over all processes."""
@@ -170,7 +188,14 @@ class ImageDataModule(LightningDataModule):
             )
         sampler = UnrepeatedDistributedSampler(data, self._world(), self._rank(), shuffle=False)
         # by keyword: Lightning rebuilds the loader for `predict`, and would pass a positional batch size twice
-        return DataLoader(data, batch_size=self.eval_batch_size, sampler=sampler)
+        return DataLoader(data, batch_size=self.eval_batch_size, sampler=sampler, **self._common())
+
+    def _common(self) -> dict[str, Any]:
+        # with a generator of its own, a loader draws no seed for its workers from the model's
+        return {"generator": torch.Generator(), "pin_memory": self._device().type == "cuda"}
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _world(self) -> int:
         return self.trainer.world_size if self.trainer else 1
@@ -200,39 +225,35 @@ class ImageDataset(Dataset[dict[str, Any]]):
         return {**tensors, "name": self.store.names[index]}
 
 
-class RandomCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Crops a random box of the frame's aspect ratio and resizes it to the frame.
+class TrainingImages(ImageDataset):
+    """Augmented samples, whose random draws depend on (seed, epoch, index) alone."""
 
-    The box's side is a random fraction, within `scale`, of the largest such box. torchvision's RandomResizedCrop draws
-    areas instead, and falls back to another aspect ratio near the full size.
+    def __init__(self, store: cache.Store, transform: v2.Transform, seed: int) -> None:
+        super().__init__(store, transform)
+        self.seed = seed
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
+        """The sample of a draw; of epoch 0 if an index alone is given, as Trainer(overfit_batches=...) does."""
+        epoch, index = draw if isinstance(draw, tuple) else (0, draw)
+        numbers = random_numbers(self.seed, Use.IMAGE, epoch, index)
+        with torch_seeded(int(numbers.integers(2**63))):
+            return super().__getitem__(index)
+
+
+def _leave_group(worker: int) -> None:
+    """Keep signals for the group of the training process, such as torchrun's SIGTERM, from its workers.
+
+    They end when it ends; if they ended before it, it could save no checkpoint.
     """
+    if sys.platform != "win32":
+        os.setpgid(0, 0)
 
-    def __init__(self, frame: Frame, scale: tuple[float, float]) -> None:
-        super().__init__()
-        if not 0 < scale[0] <= scale[1] <= 1:
-            raise SemcompError(f"crop_scale {scale} found, expected 0 < smallest <= largest <= 1")
-        self.frame, self.scale = frame, scale
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw a random box."""
-        height, width = v2.functional.get_size(flat_inputs[0])
-        left, top, right, bottom = self.frame.box((width, height))
-        side = torch.empty(1).uniform_(*self.scale).item()
-        crop_height, crop_width = round((bottom - top) * side), round((right - left) * side)
-        return {
-            "top": int(torch.randint(height - crop_height + 1, ())),
-            "left": int(torch.randint(width - crop_width + 1, ())),
-            "height": crop_height,
-            "width": crop_width,
-        }
+def _start_method(workers: int) -> str | None:
+    """Start of worker processes.
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Crop and resize one image or map."""
-        # torchvision resizes masks by its older nearest rule, which shifts them by half a pixel against images
-        mask = isinstance(inpt, tv_tensors.Mask)
-        mode = v2.InterpolationMode.NEAREST_EXACT if mask else v2.InterpolationMode.BICUBIC
-        pixels = inpt.as_subclass(torch.Tensor)
-        pixels = v2.functional.resized_crop_image(
-            pixels[None] if mask else pixels, **params, size=list(self.frame), interpolation=mode
-        )
-        return tv_tensors.wrap(pixels[0] if mask else pixels, like=inpt)
+    Forked workers share what this process has imported and start in hundredths of a second. Others, Python 3.14's
+    default among them, import torch first. Workers read files and use one thread of the CPU, so they inherit no state
+    that a fork breaks. macOS's own libraries do not survive it.
+    """
+    return "fork" if workers and sys.platform == "linux" else None

@@ -25,6 +25,11 @@ class Frame(NamedTuple):
         left, top = (width - crop_width) / 2, (height - crop_height) / 2
         return left, top, left + crop_width, top + crop_height
 
+    def crop(self, size: tuple[int, int], side: float) -> tuple[int, int]:
+        """Height and width of a box whose side is the fraction `side` of the largest in an image of `size`."""
+        left, top, right, bottom = self.box(size)
+        return round((bottom - top) * side), round((right - left) * side)
+
     def image(self, image: Image.Image) -> NDArray[np.uint8]:
         """Cropped and resized image, uint8 (height, width, 3), by bicubic interpolation with antialiasing."""
         box = self.box(image.size)

@@ -28,7 +28,7 @@ class ImageSource(ABC):
     """A data set on disk: lists the files of a split and reads its label maps as train ids.
 
     A new data set needs one subclass. Decoding, cropping, caching, augmentation and batching are done by the data
-    module, in the same way for all.
+    module, in the same way for all. Several threads read samples at once.
     """
 
     root: Path

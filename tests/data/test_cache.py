@@ -6,7 +6,9 @@ import os
 import pickle
 import resource
 import signal
+import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,6 @@ def test_images_of_different_sizes_stay_as_they_are(tmp_path: Path, rng: np.rand
     np.testing.assert_allclose(made.statistics(), [expected.mean(0), expected.std(0)])
 
 
-@pytest.mark.slow
 def test_workers_build_the_same_and_name_the_broken_file(cityscapes_root: Path, tmp_path: Path) -> None:
     source = Cityscapes(str(cityscapes_root))
     samples = [s._replace(name=f"{i}{s.name}") for i in range(20) for s in source.samples("train")]
@@ -94,6 +95,44 @@ def test_workers_build_the_same_and_name_the_broken_file(cityscapes_root: Path, 
     assert together.skipped[0].startswith(f"{broken}: not a readable image")
     for kind in alone.maps:
         np.testing.assert_array_equal(alone.maps[kind], together.maps[kind])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_stops_the_reading(source: Watched, tmp_path: Path, workers: int) -> None:
+    samples = [sample._replace(name=f"{i}{sample.name}") for i in range(40) for sample in source.samples("train")]
+    (source.root / "trainannot" / "train1.png").write_bytes(b"broken")
+    with pytest.raises(SemcompError, match=r"train1\.png: not a readable image"):
+        build(samples, source, FRAME, tmp_path / "cache", workers=workers)
+    assert len((source.root / "reads.txt").read_text().split()) < 20
+    assert finished(tmp_path / "cache") == []
+
+
+def test_threads_refuse_huge_images_and_leave_warnings_alone(
+    source: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread changes Python's filters of warnings, which all threads share."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # Pillow warns about the images of 600
+    samples = [sample._replace(name=f"{i}{sample.name}") for i in range(40) for sample in source.samples("train")]
+    before, interval = list(warnings.filters), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads do get in each other's way
+    try:
+        with pytest.raises(SemcompError, match=r"none of the 200 images can be read; .*resize the image first"):
+            build(samples, source, FRAME, tmp_path / "cache", workers=8, on_error="skip")
+    finally:
+        sys.setswitchinterval(interval)
+    assert warnings.filters == before
+
+
+def test_workers_use_classes_that_exist_in_this_process_alone(folder_root: Path, tmp_path: Path) -> None:
+    class Inverted(Folder):
+        def read_ids(self, path: Path) -> NDArray[Any]:
+            ids = super().read_ids(path)
+            return np.where(ids < 4, 3 - ids, 255)
+
+    source = Inverted(str(folder_root), masks="annot", classes=CLASSES)
+    store = make(source, tmp_path / "cache", workers=2)
+    for i, sample in enumerate(source.samples("train")):
+        np.testing.assert_array_equal(store[i]["label"], prepare(sample, source, FRAME)["label"])
 
 
 def test_second_call_reads_no_image(source: Watched, tmp_path: Path) -> None:
