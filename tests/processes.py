@@ -27,24 +27,35 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **more}
 
 
-def run_two(command: Sequence[str], **more: str) -> list[Finished]:
-    """What became of both processes of a command, rank 0 first; `more` goes into their environment."""
+def rendezvous() -> dict[str, str]:
+    """Variables that say where the processes of a group meet."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        more |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            command, env=environment(RANK=rank, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for rank in ("0", "1")
-    ]
+        return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+
+
+def finish(processes: Sequence[subprocess.Popen[str]], seconds: float = 300) -> list[Finished]:
+    """What became of processes that were started with pipes; they are killed if they take longer."""
     try:
-        with ThreadPoolExecutor(2) as pool:  # either may wait for the other while its own pipe is full
-            said = [*pool.map(lambda process: process.communicate(timeout=300), processes)]
+        with ThreadPoolExecutor(len(processes)) as pool:  # one may wait for another while its own pipe is full
+            said = [*pool.map(lambda process: process.communicate(timeout=seconds), processes)]
     finally:
         for process in processes:
             process.kill()
     return [Finished(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
+
+
+def run_two(command: Sequence[str], **more: str) -> list[Finished]:
+    """What became of both processes of a command, rank 0 first; `more` goes into their environment."""
+    more |= {**rendezvous(), "WORLD_SIZE": "2"}
+    return finish(
+        [
+            subprocess.Popen(
+                command, env=environment(RANK=rank, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for rank in ("0", "1")
+        ]
+    )
 
 
 def call_two(function: Callable[[int], Any], directory: Path) -> list[Any]:

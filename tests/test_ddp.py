@@ -1,61 +1,24 @@
 """Two gloo processes on the CPU: one model between them, and the figures of one process."""
 
 import csv
-import subprocess
-import sys
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from lightning import Trainer
+import torch
+import yaml
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+from torch.optim import Optimizer
 
-from tests.lab import ADVERSARIAL, CLASSES, HEIGHT, WIDTH, Lab, write_images
-from tests.processes import environment
+from semcomp_pl.files.places import configs_root
+from tests.lab import ADVERSARIAL, CODECS, Lab, write_images
+from tests.launchers import alike, by_lightning, by_srun, fit_arguments
+from tests.processes import call_two
 
 pytestmark = pytest.mark.slow
-
-WITNESS = '''
-import hashlib
-from pathlib import Path
-from lightning import Callback
-
-class Witness(Callback):
-    """Writes, for its rank, the names of its validation images and a hash of all weights after the last step."""
-
-    def __init__(self):
-        self.names = []
-
-    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
-        self.names += batch["name"]
-
-    def on_train_epoch_end(self, trainer, pl_module):
-        self.write("raw", trainer.global_rank, pl_module)
-
-    def on_train_end(self, trainer, pl_module):
-        self.write("averaged", trainer.global_rank, pl_module)
-        Path(f"names-{trainer.global_rank}").write_text(" ".join(self.names))
-
-    def write(self, kind, rank, module):
-        digest = hashlib.sha256()
-        for value in module.state_dict().values():
-            digest.update(value.contiguous().numpy().tobytes())
-        Path(f"{kind}-{rank}").write_text(digest.hexdigest())
-'''
-
-
-def fit(directory: Path, name: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """`semcomp fit` on two processes, in a directory of its own that holds `data`."""
-    (directory / "witness.py").write_text(WITNESS)
-    command = [sys.executable, "-m", "semcomp_pl", "fit"]
-    command += ["--config", "configs/trainer/ddp.yaml", "--config", f"configs/model/{name}.yaml"]
-    command += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.max_epochs=1", "--entropy_steps=2"]
-    command += ["--trainer.num_sanity_val_steps=0", "--trainer.enable_progress_bar=false"]
-    command += ["--trainer.callbacks=witness.Witness", "--name=run"]
-    command += ["--data.source=semcomp_pl.data.Folder", "--data.source.root=data", "--data.source.masks=annot"]
-    command += [f"--data.source.classes=[{','.join(CLASSES)}]", f"--data.size=[{HEIGHT},{WIDTH}]"]
-    command += ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.num_workers=0"]
-    command += ["--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4", *flags]
-    own = environment(PYTHONPATH=str(directory))
-    return subprocess.run(command, cwd=directory, env=own, capture_output=True, text=True, check=False)
 
 
 def logged(run: Path) -> dict[str, float]:
@@ -74,11 +37,9 @@ def test_two_processes_train_one_model_and_count_every_image_once(name: str, tmp
     if name == "semantic_distortion_gan":
         segmenter = lab.checkpoint(lab.model("pspnet"), tmp_path / "segmenter.ckpt")
         flags = [f"--model.segmenter={segmenter}"]
-    done = fit(tmp_path, name, *flags)
-    assert done.returncode == 0, done.stderr[-3000:]
-    for kind in ("raw", "averaged"):
-        hashes = [(tmp_path / f"{kind}-{rank}").read_text() for rank in range(2)]
-        assert hashes[0] == hashes[1]
+    (done,) = by_lightning(fit_arguments(name, "--entropy_steps=2", "--name=run", *flags), tmp_path)
+    assert done.status == 0, done.err[-3000:]
+    assert alike(tmp_path)
     names = [(tmp_path / f"names-{rank}").read_text().split() for rank in range(2)]
     assert sorted(names[0] + names[1]) == [str(i) for i in range(7)]
     assert abs(len(names[0]) - len(names[1])) == 1
@@ -97,8 +58,75 @@ def test_two_processes_train_one_model_and_count_every_image_once(name: str, tmp
 def test_fewer_images_than_processes_need_are_refused(counts: tuple[int, int], found: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     write_images(tmp_path / "data", {"train": counts[0], "val": counts[1]})
-    done = fit(tmp_path, "plain_gan")
-    assert done.returncode == 2
-    assert f"error: data: {found}" in done.stderr
-    assert "Traceback" not in done.stderr
+    (done,) = by_lightning(fit_arguments("plain_gan"), tmp_path)
+    assert done.status == 2
+    assert f"error: data: {found}" in done.err
+    assert "Traceback" not in done.err
     assert not (tmp_path / "averaged-0").exists()
+
+
+class Gradients(Callback):
+    """The averaged gradients of each optimiser's first step, which all start from the same weights."""
+
+    def __init__(self) -> None:
+        self.found: list[list[Tensor]] = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        if len(self.found) < len(trainer.optimizers):
+            own = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            self.found.append([gradient.clone() for gradient in own])
+
+
+def trained(lab: Lab, name: str, batch_size: int, **options: Any) -> tuple[list[list[Tensor]], dict[str, Tensor]]:
+    """First gradients, and the weights after six steps."""
+    model, data, gradients = lab.model(name), lab.data(), Gradients()
+    data.batch_size = batch_size
+    lab.trainer(3, [gradients], limit_val_batches=0, **options).fit(model, datamodule=data)
+    return gradients.found, model.state_dict()
+
+
+EQUAL = [name for name in CODECS if name != "selective_gan"]
+"""Codecs whose losses are means over images, all of one weight, and which draw nothing for each rank."""
+
+
+def shared(rank: int) -> dict[str, Any]:
+    """What one of two ranks makes of all codecs, under the shipped configuration."""
+    os.environ["LOCAL_RANK"] = str(rank)
+    lab = Lab(Path(os.environ["LAB"]), os.environ["LAB_SEGMENTER"])
+    config = yaml.safe_load((configs_root() / "trainer" / "ddp.yaml").read_text())["trainer"]["strategy"]
+    return {name: trained(lab, name, 2, devices=2, strategy=DDPStrategy(**config["init_args"])) for name in EQUAL}
+
+
+def test_two_ranks_train_as_one_process_with_batches_of_twice_the_size(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB", str(lab.root))
+    monkeypatch.setenv("LAB_SEGMENTER", lab.segmenter)
+    ranks = call_two(shared, tmp_path)
+    for name in EQUAL:
+        gradients, weights = trained(lab, name, 4)
+        for shared_gradients, shared_weights in (ranks[0][name], ranks[1][name]):
+            torch.testing.assert_close(shared_gradients, gradients, rtol=1e-3, atol=1e-6)
+            # Adam turns gradients that are 0 but for rounding, such as biases before a norm, into whole steps
+            tolerance = 1e-5 if name == "rate_distortion" else 3e-4
+            torch.testing.assert_close(shared_weights, weights, rtol=0, atol=tolerance)
+
+
+def test_training_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_images(tmp_path / "data", {"train": 16, "val": 3})
+    common = ["--trainer.max_epochs=3", "--trainer.log_every_n_steps=1"]
+    alone = ["--trainer.devices=1", "--trainer.strategy=auto", "--data.batch_size=4"]
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=2"]
+    by_srun(fit_arguments("rate_distortion", "--name=run", *common), tmp_path, STOP="SIGUSR1 0 1")
+    (stopped,) = by_lightning(["fit", "runs/run", *alone], tmp_path, STOP="SIGTERM 1 2")
+    assert "stopped by SIGTERM before batch 3 of epoch 1" in stopped.err
+    finished = by_srun(["fit", "runs/run", *two], tmp_path)
+    finished += by_lightning(fit_arguments("rate_distortion", "--name=whole", *common, *alone), tmp_path)
+    assert [ended.status for ended in finished] == [0, 0, 0], finished
+    one, whole = (
+        torch.load(tmp_path / "runs" / run / "checkpoints" / "last.ckpt", weights_only=True) for run in ("run", "whole")
+    )
+    assert one["epoch"] == whole["epoch"] == 2
+    for weights in ("state_dict", "current_model_state"):
+        torch.testing.assert_close(one[weights], whole[weights], rtol=0, atol=3e-5)

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
@@ -23,12 +22,23 @@ from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output, write_text
-from semcomp_pl.files.places import claim_run, find_checkpoint, release_run, run_of_checkpoint, snake_case
+from semcomp_pl.files.places import (
+    claim_run,
+    find_checkpoint,
+    is_first_process,
+    release_run,
+    run_of_checkpoint,
+    snake_case,
+)
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.learning import ScheduledModule
-from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, SaveRunConfig
+from semcomp_pl.training.averaging import MovingAverage
+from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, SaveRunConfig, TimeLimit
+from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint, RunCheckpoint, read_progress
 from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
+from semcomp_pl.training.progress import ProgressBar
+from semcomp_pl.training.stopping import StopAtSignal
 
 LINKED = ("num_classes", "class_names")  # set by the data module
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
@@ -39,10 +49,32 @@ class SemcompCLI(LightningCLI):
 
     `runs/NAME/` holds `config.yaml`, `metrics.csv`, `checkpoints/{best,last}.ckpt`, and what the other commands write
     in `validate/`, `test/` and `predict/`.
+
+    Args:
+        args: The command, and its arguments.
     """
 
     run: Path
     checkpoint: Path | None
+
+    def __init__(self, args: list[str]) -> None:
+        self.command = args[0]
+        super().__init__(
+            LightningModule,
+            ImageDataModule,
+            subclass_mode_model=True,
+            save_config_callback=SaveRunConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=Parser,
+            parser_kwargs={"prog": "semcomp"},
+            args=args,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # static in Lightning, called on `self`
+        """Only the command that was asked for: each describes all arguments of trainer, model and data anew."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run that belong to neither trainer, model nor data."""
@@ -58,6 +90,19 @@ class SemcompCLI(LightningCLI):
         )
         parser.add_argument(
             "--ema_decay", type=float, default=0.999, help="Decay per step of the moving average of the weights."
+        )
+        parser.add_argument(
+            "--checkpoint_minutes",
+            type=float,
+            default=10.0,
+            help="Minutes between checkpoints (last.ckpt) within an epoch; 0 for none but those after validations.",
+        )
+        parser.add_argument(
+            "--compile",
+            type=bool,
+            default=False,
+            help="Compile the networks for training; on a CUDA device, the gradients of a step are then replayed from "
+            "a CUDA graph.",
         )
         parser.add_argument(
             "--entropy_steps",
@@ -87,7 +132,7 @@ class SemcompCLI(LightningCLI):
         self._find_run(config)
         # Lightning loads checkpoints; an export is loaded by `_fill`.
         export = self.checkpoint is None or self.checkpoint.is_dir()
-        config.ckpt_path = None if export else str(self.checkpoint)
+        config.ckpt_path = None if export or self.subcommand == "fit" else str(self.checkpoint)
         config.weights_only = True
         for logger in _as_list(config.trainer.logger):
             if logger.class_path.endswith("WandbLogger"):
@@ -96,8 +141,13 @@ class SemcompCLI(LightningCLI):
                 # the agent of a sweep names its runs itself
                 logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID") or self._wandb_id()
 
-    def _wandb_id(self) -> str:
-        """Id of the run in W&B, kept in the run's directory so that resumed training continues the same W&B run."""
+    def _wandb_id(self) -> str | None:
+        """Id of the run in W&B, kept in the run's directory so that resumed training continues the same W&B run.
+
+        None in processes that do not log.
+        """
+        if not is_first_process():
+            return None
         file = self.run / "wandb_id"
         if not file.is_file():
             make_output(self.run, "--runs")
@@ -137,22 +187,39 @@ class SemcompCLI(LightningCLI):
             self.model.max_batches = steps
             kwargs |= {"max_steps": -1} | ({} if config.trainer.max_epochs else {"max_epochs": -1})
         given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
-        return super().instantiate_trainer(
+        trainer = super().instantiate_trainer(
             default_root_dir=str(self.run),
-            logger=[self._history(config.trainer.max_epochs), *given],
+            logger=[self._history(config), *given],
             callbacks=[*_as_list(config.trainer.callbacks), *self._callbacks(config)],
-            **kwargs,
+            plugins=[*_as_list(config.trainer.plugins), AtomicCheckpointIO()],
+            **kwargs | {"max_time": None},  # `TimeLimit` keeps it
         )
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            trainer.ckpt_path = str(self.checkpoint)  # here, so that the model's set-up sees it
+        return trainer
 
-    def _history(self, max_epochs: int | None) -> RunHistory:
+    def _history(self, config: Any) -> RunHistory:
         if self.subcommand != "fit":
             return RunHistory(self.run / str(self.subcommand))
-        done = 0 if self.checkpoint is None else _epochs_done(self.checkpoint)
-        if max_epochs is not None and 0 < max_epochs <= done:
+        if self.checkpoint is None:
+            return RunHistory(self.run)
+        done, epochs, steps = read_progress(self.checkpoint), config.trainer.max_epochs or -1, config.trainer.max_steps
+        ended = 0 < epochs <= done.epochs or 0 < steps <= done.batches
+        if ended and not (config.entropy_steps and _lacks_tables(self.run / "checkpoints" / "best.ckpt")):
+            limit = f"max_epochs={epochs}" if epochs > 0 else f"max_steps={steps}"
             raise SemcompError(
-                f"{self.run}: finished, {done} epochs done with max_epochs={max_epochs}; --trainer.max_epochs=N goes on"
+                f"{self.run}: finished, {done.epochs} epochs done with {limit}; a higher --trainer.max_epochs or "
+                "--trainer.max_steps goes on"
             )
-        return RunHistory(self.run, done)
+        return RunHistory(self.run, done.epochs, done.rows)
+
+    def before_fit(self) -> None:
+        """Compile the networks, if asked to."""
+        if not self.config[self.subcommand].compile:
+            return
+        if not hasattr(self.model, "compile_networks"):
+            raise SemcompError(f"compile=true with {type(self.model).__name__} found, expected a model of the suite")
+        self.model.compile_networks()
 
     def after_fit(self) -> None:
         """Fit the entropy model of the best checkpoint, so that `test` measures files and not bounds."""
@@ -177,23 +244,21 @@ class SemcompCLI(LightningCLI):
     after_validate = after_test
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
-        callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [RichProgressBar()]
+        callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [ProgressBar()]
         if self.subcommand == "predict":
             return [*callbacks, PredictionWriter(self.run / "predict")]
         if self.subcommand != "fit" or config.trainer.fast_dev_run:
             return callbacks
-        budget = Budget(config.trainer.max_steps if config.trainer.max_steps > 0 else None)
-        places: dict[str, Any] = {"dirpath": self.run / "checkpoints", "enable_version_counter": False}
-        best = ModelCheckpoint(filename="best", monitor=config.monitor, mode="max", **places)
-        # Lightning's `save_last` saves only when the best checkpoint changes too
-        last = ModelCheckpoint(filename="last", **places)
+        limit, last = config.trainer.max_time, LastCheckpoint(self.run / "checkpoints", config.checkpoint_minutes)
         return [
             *callbacks,
-            EMAWeightAveraging(decay=config.ema_decay, use_buffers=False),
+            MovingAverage(config.ema_decay),
             SampleGrid(),
-            best,
+            RunCheckpoint(self.run / "checkpoints", "best", config.monitor),
             last,
-            budget,
+            StopAtSignal(self.run, last),
+            *([] if limit is None else [TimeLimit(limit)]),
+            Budget(config.trainer.max_steps if config.trainer.max_steps > 0 else None),
         ]
 
 
@@ -205,9 +270,10 @@ def _fill(model: ScheduledModule, checkpoint: Path) -> None:
     load_strictly(model, own, with_part(saved.state, model, model.part), checkpoint)
 
 
-def _epochs_done(checkpoint: Path) -> int:
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return int(content["epoch"]) + 1
+def _lacks_tables(best: Path) -> bool:
+    """Whether training ended, but not the fit of the tables after it."""
+    state = read_saved(best).state if best.is_file() else {}
+    return any(name.endswith("entropy.fitted") and not value for name, value in state.items())
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -238,18 +304,7 @@ def main(args: list[str]) -> None:
     torch.set_float32_matmul_precision("high")
     _silence()
     try:
-        SemcompCLI(
-            LightningModule,
-            ImageDataModule,
-            subclass_mode_model=True,
-            save_config_callback=SaveRunConfig,
-            save_config_kwargs={"overwrite": True},
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            parser_class=Parser,
-            parser_kwargs={"prog": "semcomp"},
-            args=args,
-        )
+        SemcompCLI(args)
     except MisconfigurationException as error:
         raise SemcompError(str(error)) from error
     except ValueError as error:

@@ -50,14 +50,22 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    except (OSError, RuntimeError) as error:
+        # torch.save raises a RuntimeError of its own while it handles that of a full disk
+        cause = error if isinstance(error, OSError) else error.__context__
+        reason = (isinstance(cause, OSError) and cause.strerror) or error
         raise SemcompError(f"{path}: cannot write it ({reason}); choose another place") from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8 with `write_file`."""
     write_file(path, lambda file: file.write(text.encode()))
+
+
+def remove_parts(directory: Path) -> None:
+    """Remove what killed processes had begun to write into a directory; no other process may be writing there."""
+    for part in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+        part.unlink(missing_ok=True)
 
 
 def make_output(directory: Path, option: str = "--output") -> None:

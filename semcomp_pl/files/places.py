@@ -9,7 +9,7 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output
 
 _PACKAGE = Path(__file__).parents[1]
-RUN_VARIABLE = "SEMCOMP_RUN"
+_claimed: list[Path] = []
 
 
 def configs_root() -> Path:
@@ -28,18 +28,32 @@ def resolve_config(path: str) -> str:
     return path
 
 
-def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
-    """Create the directory of a new run; concurrent processes each get their own.
+def is_first_process() -> bool:
+    """Whether this process is the first of those that train one model, or alone.
 
-    A run's own subprocesses (DDP) find it in the environment and share it, until `release_run`.
+    torchrun sets RANK; srun sets SLURM_PROCID; Lightning's launcher sets LOCAL_RANK for the processes that it starts,
+    and its users set NODE_RANK on all machines but one.
+    """
+    names = ("RANK",) if "RANK" in os.environ else ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
+def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
+    """Create the directory of a new run; concurrent runs each get their own.
+
+    Of the processes that train one model only the first creates it. The others are told the directory's name by
+    Lightning where they need it, and what they get here may lack the number at its end.
 
     Raises:
         SemcompError: the name is `explicit`, and a run of this name exists already.
     """
-    if RUN_VARIABLE in os.environ:
-        return Path(os.environ[RUN_VARIABLE])
     if Path(name).name != name:
         raise SemcompError(f"name {name!r} found, expected one of a directory below {root}; leave out the slashes")
+    if not is_first_process():
+        # the first process writes this file when all have met; the others would wait for it if it alone stopped here
+        if explicit and (root / name / "config.yaml").exists():
+            raise _taken(root / name)
+        return root / name
     make_output(root, "--runs")
     candidates = [name] if explicit else [name, *(f"{name}-{n}" for n in range(2, 10_000))]
     for candidate in candidates:
@@ -50,18 +64,23 @@ def claim_run(root: Path, name: str, *, explicit: bool) -> Path:
             continue
         except OSError as error:
             raise SemcompError(f"{run}: cannot make this directory ({error.strerror}); choose another --runs") from None
-        os.environ[RUN_VARIABLE] = str(run)
+        _claimed.append(run)
         return run
-    raise SemcompError(
-        f"{root / name}: this run exists; choose another --name, resume it with semcomp fit {root / name}, or delete it"
+    raise _taken(root / name)
+
+
+def _taken(run: Path) -> SemcompError:
+    return SemcompError(
+        f"{run}: this run exists; choose another --name, resume it with semcomp fit {run}, or delete it"
     )
 
 
 def release_run() -> None:
     """Drop the claim, and remove the directory if nothing was trained, so that the next attempt may use its name."""
-    run = os.environ.pop(RUN_VARIABLE, None)
-    if run is not None and not any((Path(run) / name).exists() for name in ("checkpoints", "metrics.csv")):
-        shutil.rmtree(run, ignore_errors=True)
+    while _claimed:
+        run = _claimed.pop()
+        if not any((run / name).exists() for name in ("checkpoints", "metrics.csv")):
+            shutil.rmtree(run, ignore_errors=True)
 
 
 def run_of_checkpoint(checkpoint: str) -> Path | None:

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ class Features(nn.Module):
     """
 
     def __init__(self) -> None:
+        import timm  # here, because it takes half a second to import
+
         super().__init__()
         weights = wheel_weights(NAME)
         self.net = timm.create_model(NAME, features_only=True)

@@ -1,4 +1,4 @@
-"""Callbacks that limit training, and write a run's config, sample images and predictions."""
+"""Callbacks that limit training, show it, and write a run's config, sample images and predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,49 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from semcomp_pl.files.atomic import make_output, write_file
+from semcomp_pl.files.atomic import make_output, write_file, write_text
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.types import Batch
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes `config.yaml` to the run's directory."""
+    """Writes `config.yaml` to the run's directory, completely or not at all."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the file beside the history."""
+        directory = Path(trainer.loggers[0].log_dir or trainer.default_root_dir)
+        make_output(directory, "--runs")
+        write_text(directory / self.config_filename, self.parser.dump(self.config, skip_none=False))
+
+
+def agreed(trainer: Trainer, verdict: bool) -> bool:
+    """The verdict of rank 0, asked before or after a batch.
+
+    Several processes exchange it every `log_every_n_steps` batches, for that waits for the device.
+    """
+    if trainer.world_size == 1:
+        return verdict
+    interval: int = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+    return (trainer.fit_loop.total_batch_idx + 1) % interval == 0 and bool(trainer.strategy.broadcast(verdict))
+
+
+class TimeLimit(Timer):
+    """Lightning's Timer, which does not wait for the device after each batch, and logs the last one.
+
+    Args:
+        duration: Time of training, as for `Trainer(max_time=...)`.
+    """
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Make this batch the last if the time has run out."""
+        if agreed(trainer, (self.time_remaining() or 0) <= 0):
+            trainer.should_stop = True
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
 
 
 class Budget(Callback):
@@ -41,15 +77,19 @@ class Budget(Callback):
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
+    on_train_start = on_train_epoch_start  # an epoch that is gone on with does not start again
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Make this batch the last if it uses up the budget; told afterwards, Lightning would log an older batch."""
+        done = trainer.fit_loop.epoch_loop.batch_progress.total.completed + 1
+        if self.max_batches is not None and done >= self.max_batches:
+            trainer.should_stop = True
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Stop if the budget is used up, and validate if this batch is the last one."""
-        done = trainer.fit_loop.epoch_loop.batch_progress.total.completed + 1  # this batch is counted afterwards
-        if self.max_batches is not None and done >= self.max_batches:
-            trainer.should_stop = True
-        timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
-        if trainer.should_stop or any((timer.time_remaining() or 0) <= 0 for timer in timers):  # about to stop
+        """Validate after the last batch."""
+        if trainer.should_stop:
             trainer.check_val_every_n_epoch = 1
 
 

@@ -1,9 +1,11 @@
 """Fits the integer tables that a trained model's files are coded with, on a training split."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +20,6 @@ from semcomp_pl.checkpoints.checkpoint import PARTS
 from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import Content
-from semcomp_pl.coding.label_map import Prior, fit_prior
 from semcomp_pl.coding.latent import STATIC, normalise
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.datamodule import ImageDataset
@@ -26,6 +27,9 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.modules.learning import schedule_factor
 from semcomp_pl.nets.context import ContextNet, Frozen
+
+if TYPE_CHECKING:
+    from semcomp_pl.coding.label_map import Prior
 
 STEPS, PASSES = 2000, 12
 _CELLS = 4096  # latent cells in a training batch; chosen by hand
@@ -122,6 +126,8 @@ def _train(codec: NeuralCodec, sent: Sent, steps: int) -> Frozen:
 
 
 def _fit_labels(classes: int, labels: NDArray[np.uint8]) -> Prior:
+    from semcomp_pl.coding.label_map import fit_prior  # here, for its compiler is slow to import
+
     order = np.random.default_rng(0).permutation(len(labels))
     return fit_prior(classes, (labels[i] for i in order[: max(1000, 2_000_000 // labels[0].size)]))
 

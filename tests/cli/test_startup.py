@@ -1,5 +1,6 @@
 """What each command loads: coding needs neither the training stack nor, before any work, torch."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 from semcomp_pl.files.places import released
-from tests.cli.common import CONDITIONAL, FILES, PLAIN, picture
+from tests.cli.common import CONDITIONAL, FILES, GAN, PLAIN, data_flags, picture
+from tests.lab import write_images
+from tests.processes import environment
 
 TRAINING = {
     "lightning",
@@ -30,6 +33,19 @@ TRAINING = {
 }
 """What only those wait for who train, compare, or make label maps."""
 HEAVY = TRAINING | {"torch", "numpy", "numba"}
+SPARED = {
+    "wandb",
+    "timm",
+    "segmentation_models_pytorch",
+    "numba",
+    "polars",
+    "pyiqa",
+    "bjontegaard",
+    "semcomp_pl.compare",
+}
+"""What a codec without a segmenter is trained without."""
+ABSENT = {"polars", "wandb", "matplotlib", "mpl_toolkits", "pyiqa", "transformers", "scipy", "jinja2", "torch_fidelity"}
+"""What machines that only train and code need not have."""
 COMMANDS = "from semcomp_pl.cli import main\nassert main({!r}) == 0"
 
 
@@ -43,8 +59,8 @@ def loaded(code: str, directory: Path, watched: set[str]) -> set[str]:
 
 def test_the_watched_names_are_real(tmp_path: Path) -> None:
     """What nobody can import would never be found."""
-    found = loaded("import semcomp_pl.cli.train, semcomp_pl.cli.compare", tmp_path, HEAVY)
-    assert found == HEAVY - {"pytorch_lightning"}, "which is Lightning's older name"
+    names = (HEAVY | SPARED) - {"pytorch_lightning"}  # Lightning's older name
+    assert loaded(f"import {', '.join(sorted(names))}", tmp_path, names) == names
 
 
 @pytest.mark.parametrize("args", [["inspect", "FILE"], ["compress", "--help"], ["decompress", "--help"]], ids=" ".join)
@@ -86,3 +102,52 @@ def test_the_names_of_the_package_load_nothing_until_they_are_used(tmp_path: Pat
     code = "from semcomp_pl import Codec, load, load_segmenter"
     assert "torch" in loaded(code, tmp_path, HEAVY)
     assert loaded(code, tmp_path, TRAINING) == set()
+
+
+def fit(root: Path) -> list[str]:
+    """Arguments that train a tiny PlainGAN by one step, into `runs/plain_gan`."""
+    (root / "data").mkdir()
+    write_images(root / "data", {"train": 8, "val": 3})
+    return ["fit", "--config=configs/model/plain_gan.yaml", *data_flags("data"), *GAN, "--trainer.max_steps=1"]
+
+
+def test_training_loads_no_more_than_it_uses(tmp_path: Path) -> None:
+    code = "from semcomp_pl.cli import main\ntry: main(['fit', '--help'])\nexcept SystemExit: pass"
+    assert loaded(code, tmp_path, SPARED) == set()
+    assert loaded(COMMANDS.format(fit(tmp_path)), tmp_path, SPARED) == set()
+
+
+def test_a_source_tree_trains_and_codes_beside_few_packages(tmp_path: Path) -> None:
+    """Found through PYTHONPATH alone, with nothing of the suite installed."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for one in (one for path in sys.path if Path(path).name == "site-packages" for one in Path(path).iterdir()):
+        if re.split(r"[-.]", one.name)[0] not in ABSENT | {"semcomp_pl"}:
+            (packages / one.name).symlink_to(one)
+    commands = [
+        fit(tmp_path),
+        ["test", "runs/plain_gan"],
+        ["export", "runs/plain_gan/checkpoints/best.ckpt", "export"],
+        ["compress", "data/val/0.png", "--model=export", "-o=a.smc"],
+        ["decompress", "a.smc", "--model=export", "-o=b.png"],
+    ]
+    code = f"""
+import sys
+from importlib.util import find_spec
+sys.path.append({str(packages)!r})
+assert not any(map(find_spec, {ABSENT}))
+from semcomp_pl.cli import main
+assert [main(args) for args in {commands}] == [0] * {len(commands)}
+"""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],  # without site-packages
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "runs/plain_gan/test/metrics.csv").is_file()
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size == (64, 32)

@@ -1,17 +1,16 @@
 """Where models and runs are found, and where new runs go."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import (
-    RUN_VARIABLE,
     claim_run,
     find_checkpoint,
     find_directory,
     find_model,
+    is_first_process,
     release_run,
     released,
     run_of_checkpoint,
@@ -21,8 +20,7 @@ from semcomp_pl.files.places import (
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run is claimed, and nothing is here."""
-    monkeypatch.delenv(RUN_VARIABLE, raising=False)
+    """Nothing is here."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -85,13 +83,11 @@ def test_runs_of_one_name_are_numbered_and_explicit_names_are_taken_once() -> No
     names = []
     for _ in range(3):
         names.append(claim_run(Path("runs"), "gan", explicit=False).name)
-        assert claim_run(Path("elsewhere"), "any", explicit=False).name == names[-1], "subprocesses share it"
         touch(f"runs/{names[-1]}/metrics.csv")
         release_run()
     assert names == ["gan", "gan-2", "gan-3"]
     with pytest.raises(SemcompError, match="this run exists; choose another --name"):
         claim_run(Path("runs"), "gan", explicit=True)
-    assert RUN_VARIABLE not in os.environ
 
 
 def test_a_run_without_any_training_gives_its_name_back() -> None:
@@ -101,6 +97,37 @@ def test_a_run_without_any_training_gives_its_name_back() -> None:
     assert not run.exists()
     assert claim_run(Path("runs"), "gan", explicit=True) == run
     release_run()
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0", "GROUP_RANK": "1"}, False),
+        ({"RANK": "0", "LOCAL_RANK": "0", "SLURM_PROCID": "1"}, True),  # torchrun numbers machines in its own way
+        ({"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, True),
+        ({"SLURM_PROCID": "4", "SLURM_LOCALID": "0"}, False),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0"}, False),
+        ({"NODE_RANK": "1"}, False),
+    ],
+)
+def test_only_the_first_process_of_a_launcher_claims_a_run(
+    variables: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_first_process() == first
+    run = claim_run(Path("runs"), "gan", explicit=True)
+    assert run == Path("runs/gan")
+    assert run.is_dir() == first
+    touch("runs/gan/config.yaml")
+    with pytest.raises(SemcompError, match="this run exists; choose another --name"):
+        claim_run(Path("runs"), "gan", explicit=True)
+    release_run()
+    assert run.is_dir() != first
 
 
 @pytest.mark.parametrize(

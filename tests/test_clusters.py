@@ -1,0 +1,114 @@
+"""Launchers of several processes, and signals by which clusters end them."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.lab import write_images
+from tests.launchers import Launcher, alike, by_lightning, by_srun, by_torchrun, fit_arguments
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Path:
+    """A directory with images in `data`."""
+    (tmp_path / "data").mkdir()
+    write_images(tmp_path / "data", {"train": 16, "val": 3})
+    return tmp_path
+
+
+@pytest.mark.parametrize("launcher", [by_lightning, by_torchrun, by_srun])
+def test_processes_share_one_run(launcher: Launcher, inside: Path) -> None:
+    taken = inside / "runs" / "rate_distortion"
+    taken.mkdir(parents=True)
+    for ended in launcher(fit_arguments("rate_distortion"), inside):
+        assert ended.status == 0, ended.err[-3000:]
+    assert {run.name for run in (inside / "runs").iterdir()} == {"rate_distortion", "rate_distortion-2"}
+    assert not list(taken.iterdir())
+    files = {file.name for file in (inside / "runs" / "rate_distortion-2").rglob("*")}
+    assert {"config.yaml", "metrics.csv", "samples.png", "best.ckpt", "last.ckpt"} <= files
+    assert alike(inside)
+
+
+@pytest.mark.parametrize("launcher", [by_torchrun, by_srun])
+def test_no_process_waits_for_one_whose_name_is_taken(launcher: Launcher, inside: Path) -> None:
+    taken = inside / "runs" / "mine" / "config.yaml"
+    taken.parent.mkdir(parents=True)
+    taken.touch()
+    for ended in launcher(fit_arguments("rate_distortion", "--name=mine"), inside):
+        assert ended.status != 0
+        assert "error: runs/mine: this run exists; choose another --name" in ended.err
+    assert list(taken.parent.iterdir()) == [taken]
+
+
+def test_an_error_of_the_first_process_ends_the_other_one(inside: Path) -> None:
+    (ended,) = by_lightning(fit_arguments("rate_distortion"), inside, STOP="error 0 1")
+    assert ended.status == 2
+    assert "error: found what only the first process sees" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as lines:
+        return [*csv.DictReader(lines)]
+
+
+def state(run: Path) -> dict[str, Any]:
+    """What the last checkpoint says, without the callbacks' paths."""
+    content: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    content.pop("callbacks")
+    return content
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "number", "flags"),
+    [
+        (by_lightning, "SIGTERM", ["--trainer.devices=1", "--trainer.strategy=auto", "--data.num_workers=1"]),
+        (by_srun, "SIGUSR1", ["--trainer.log_every_n_steps=2", "--model.accumulate=2"]),
+    ],
+    ids=["one process", "srun"],
+)
+def test_a_signal_leaves_a_checkpoint_that_goes_on_exactly(
+    launcher: Launcher, number: str, flags: list[str], inside: Path
+) -> None:
+    queue = inside / "scontrol"
+    queue.write_text("#!/bin/sh\ntouch requeued\n")
+    queue.chmod(0o755)
+    path = f"{inside}{os.pathsep}{os.environ['PATH']}"
+    args = [*fit_arguments("plain_gan", *flags), "--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=2"]
+    stopped = launcher([*args, "--name=stopped"], inside, STOP=f"{number} 1 1", PATH=path)
+    assert [ended.status for ended in stopped] == [os.EX_TEMPFAIL, 0][: len(stopped)]
+    assert f"runs/stopped: stopped by {number} before batch 2 of epoch 1; semcomp fit runs/stopped goes on" in (
+        stopped[0].err.splitlines()
+    )
+    assert "Traceback" not in "".join(ended.err for ended in stopped)
+    assert not (inside / "requeued").exists()
+    for ended in [*launcher(["fit", "runs/stopped"], inside), *launcher([*args, "--name=whole"], inside)]:
+        assert ended.status == 0, ended.err[-3000:]
+    runs = inside / "runs"
+    assert rows(runs / "stopped") == rows(runs / "whole")
+    assert same(state(runs / "stopped"), state(runs / "whole"))
+
+
+def test_torchrun_hands_a_signal_on_and_workers_live_on(inside: Path) -> None:
+    flags = ["--trainer.max_epochs=1000", "--data.num_workers=1", "--name=run"]
+    (ended,) = by_torchrun(fit_arguments("rate_distortion", *flags), inside, STOP="SIGTERM 1 0 parent")
+    assert ended.status == 1  # torchrun's own
+    assert "runs/run: stopped by SIGTERM before batch" in ended.err
+    assert "DataLoader worker" not in ended.err
+    assert state(inside / "runs" / "run")["loops"]["fit_loop"]["epoch_progress"]["current"]["started"] >= 2

@@ -1,0 +1,200 @@
+"""Runs that are killed and resumed end like runs that were not, to the bit."""
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.forks import Forks
+from tests.lab import CLASSES, HEIGHT, WIDTH, write_images
+
+pytestmark = pytest.mark.slow
+
+KILLED = -9
+DDP = ["--config", "configs/trainer/ddp.yaml", "--trainer.accelerator=cpu", "--trainer.devices=2"]
+
+
+class Place:
+    """Where runs of a tiny model are made, killed and compared; an epoch has four batches of two images."""
+
+    def __init__(self, root: Path, forks: Forks) -> None:
+        self.root, self.forks = root, forks
+        (root / "data").mkdir()
+        write_images(root / "data", {"train": 8, "val": 3})
+
+    def fit(self, model: str, *flags: str) -> list[str]:
+        """Arguments of a new run `x` of three epochs, with a checkpoint before each batch."""
+        command = ["fit", "--config", "configs/trainer/cpu.yaml", "--config", f"configs/model/{model}.yaml"]
+        command += ["--data.source=semcomp_pl.data.Folder", f"--data.source.root={self.root / 'data'}"]
+        command += ["--data.source.masks=annot", f"--data.source.classes=[{','.join(CLASSES)}]"]
+        command += [f"--data.size=[{HEIGHT},{WIDTH}]", "--data.crop_scale=[0.5,1]", "--data.colour_jitter=0.2"]
+        command += ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.num_workers=0"]
+        command += [] if model == "pspnet" else ["--model.filters=4", "--model.blocks=0"]
+        command += [] if model in {"pspnet", "rate_distortion"} else ["--model.discriminator_filters=4"]
+        command += ["--model.encoder_weights=null", "--monitor=val/miou"] if model == "pspnet" else []
+        command += ["--trainer.enable_progress_bar=false", "--entropy_steps=0", "--checkpoint_minutes=1e-9"]
+        command += ["--trainer.callbacks=[tests.forks.Names,tests.forks.Kill]", "--name=x"]
+        return [*command, *flags, "--trainer.max_epochs=3", "--trainer.log_every_n_steps=3"]
+
+    def whole(self, args: Sequence[str], name: str, ranks: int = 1) -> Path:
+        """The run of a command that nothing interrupts."""
+        return self.part(args, name, "none", ranks)
+
+    def part(self, args: Sequence[str], name: str, kill: str, ranks: int = 1) -> Path:
+        """The run of a command that is killed, or comes to its end; it continues one of this name."""
+        directory = self.root / name
+        directory.mkdir(exist_ok=True)
+        ended = self.forks.run(directory, args, ranks=ranks, KILL=kill)
+        assert ended.status == (0 if kill == "none" else KILLED), ended.said
+        return directory / "runs" / "x"
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    server = Forks()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, forks: Forks) -> Place:
+    return Place(tmp_path, forks)
+
+
+def trained(run: Path, name: str = "last") -> dict[str, Any]:
+    """What a checkpoint says about training: weights, averages, optimisers and counters."""
+    content: dict[str, Any] = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    content.pop("callbacks")  # they have paths in them
+    return content
+
+
+def differing(a: Any, b: Any, path: str = "") -> list[str]:
+    """Where nested containers differ, by a bit or more."""
+    if isinstance(a, Tensor):
+        return [] if torch.equal(a, b) else [path]
+    if isinstance(a, dict):
+        missing = [f"{path}.{key}" for key in a.keys() ^ b.keys()]
+        return missing + [where for key in a.keys() & b.keys() for where in differing(a[key], b[key], f"{path}.{key}")]
+    if isinstance(a, (list, tuple)) and len(a) == len(b):
+        return [where for i, (x, y) in enumerate(zip(a, b, strict=True)) for where in differing(x, y, f"{path}.{i}")]
+    return [] if a == b else [f"{path}: {a} and {b}"]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Two runs ended alike."""
+    for name in ("last", "best"):
+        assert differing(trained(one, name), trained(other, name)) == []
+    files = [file for file in one.iterdir() if file.suffix in {".csv", ".png"}]
+    assert files
+    for file in files:
+        assert file.read_bytes() == (other / file.name).read_bytes()
+
+
+EPOCH_END, MID_EPOCH = ["on_train_epoch_start:2"], ["on_train_batch_end:6"]
+TWICE = ["on_train_batch_end:7", "on_train_batch_end:1", "on_train_batch_start:2"]
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "ranks", "deaths"),
+    [
+        ("selective_gan", [], 1, [EPOCH_END, MID_EPOCH, TWICE, ["on_train_epoch_end:3"], ["on_validation_end:2"]]),
+        ("plain_gan", ["--data.num_workers=2"], 1, [EPOCH_END, TWICE]),
+        ("plain_gan", ["--data.resident=true"], 1, [EPOCH_END, TWICE]),
+        ("selective_gan", [*DDP, "--data.batch_size=1"], 2, [EPOCH_END, TWICE]),
+        ("layered_codec", ["--data.batch_size=1", "--model.accumulate=3"], 1, [EPOCH_END, TWICE]),
+        ("pspnet", [], 1, [EPOCH_END, MID_EPOCH]),
+        ("rate_distortion", ["--trainer.check_val_every_n_epoch=2"], 1, [["on_validation_end:2"], MID_EPOCH]),
+        ("rate_distortion", ["--trainer.check_val_every_n_epoch=50"], 1, [["on_train_batch_end:10"]]),
+        ("rate_distortion", ["--trainer.val_check_interval=0.5"], 1, [["on_validation_end:3"], TWICE]),
+        ("rate_distortion", ["--trainer.max_steps=10"], 1, [["on_train_batch_end:10"], ["on_train_epoch_end:3"]]),
+    ],
+    ids=["draws", "workers", "resident", "ranks", "accumulate", "segmenter", "rhythm", "rare", "often", "budget"],
+)
+def test_a_run_that_was_killed_ends_like_one_that_was_not(
+    model: str, flags: list[str], ranks: int, deaths: list[list[str]], place: Place
+) -> None:
+    args = place.fit(model, *flags)
+    whole = place.whole(args, "whole", ranks)
+    for number, kills in enumerate(deaths):
+        name, command = f"killed-{number}", args
+        for kill in kills:
+            run = place.part(command, name, kill, ranks)
+            command = ["fit", "runs/x"]
+        assert_same(whole, place.part(command, name, "none", ranks))
+        assert run.is_dir()
+
+
+def test_a_resumed_run_needs_neither_its_seed_nor_its_warm_start_again(place: Place) -> None:
+    source = place.whole([*place.fit("rate_distortion"), "--trainer.max_epochs=1"], "source")
+    warm = source / "checkpoints" / "best.ckpt"
+    args = place.fit("selective_gan", f"--model.init_from={warm}", "--seed_everything=3")
+    whole = place.whole(args, "whole")
+    place.part(args, "killed", "on_train_batch_end:6")
+    warm.unlink()
+    assert_same(whole, place.part(["fit", "runs/x", "--seed_everything=4"], "killed", "none"))
+
+
+def test_processes_may_come_and_go_within_an_epoch(place: Place) -> None:
+    """Two processes, then one, then two: every image once an epoch, and nearly the weights of one process."""
+    args = place.fit("rate_distortion")
+    alone = place.whole(args, "alone")
+    both = ["--trainer.devices=2", "--data.batch_size=1"]
+    often = "--trainer.log_every_n_steps=1"  # which is when processes agree on a checkpoint
+    place.part([*args, *DDP, "--data.batch_size=1", often], "some", "on_train_batch_end:2", 2)
+    forget_last(place.root / "some", 2)  # no checkpoint holds what happened in this batch
+    place.part(["fit", "runs/x", "--trainer.devices=1", "--data.batch_size=2"], "some", "on_train_batch_end:2")
+    forget_last(place.root / "some", 1)
+    run = place.part(["fit", "runs/x", *both], "some", "none", 2)
+    seen = Counter(pair for rank in range(2) for pair in names(place.root / "some", rank))
+    assert seen == Counter((epoch, str(image)) for epoch in "012" for image in range(8))
+    for key, value in trained(alone)["current_model_state"].items():
+        torch.testing.assert_close(trained(run)["current_model_state"][key], value, rtol=1e-3, atol=2e-4)
+
+
+def forget_last(directory: Path, ranks: int) -> None:
+    for rank in range(ranks):
+        file = directory / f"names-{rank}"
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+
+
+def names(directory: Path, rank: int) -> list[tuple[str, str]]:
+    """Epoch and image of what a process trained on."""
+    lines = [line.split() for line in (directory / f"names-{rank}").read_text().splitlines()]
+    return [(epoch, name) for epoch, *images in lines for name in images]
+
+
+def test_a_run_killed_at_any_moment_has_a_checkpoint_to_go_on_from(place: Place) -> None:
+    args = [*place.fit("rate_distortion"), "--trainer.max_epochs=25"]
+    whole = place.whole(args, "whole")
+    moments, command, kills = random.Random(0), args, 0
+    last = place.root / "killed" / "runs" / "x" / "checkpoints" / "last.ckpt"
+    while kills < 20:
+        (place.root / "killed").mkdir(exist_ok=True)
+        ended = place.forks.run(place.root / "killed", command, KILL=f"seconds:{moments.uniform(0, 0.4)}")
+        kills += ended.status == KILLED
+        assert ended.status == KILLED, ended.said  # or the run is too short
+        if last.is_file():
+            torch.load(last, weights_only=True)
+            command = ["fit", "runs/x"]
+        else:
+            shutil.rmtree(place.root / "killed")
+    assert_same(whole, place.part(command, "killed", "none"))
+    assert {file.name for file in last.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_run_killed_before_its_tables_were_fitted_is_not_finished(place: Place) -> None:
+    args = [*place.fit("rate_distortion"), "--trainer.max_epochs=1", "--entropy_steps=2"]
+    whole = place.whole(args, "whole")
+    run = place.part([*args, "--entropy_steps=0"], "killed", "none")  # as if killed in between
+    assert not trained(run, "best")["state_dict"]["codec.entropy.fitted"]
+    place.part(["fit", "runs/x", "--entropy_steps=2"], "killed", "none")
+    assert differing(trained(whole, "best"), trained(run, "best")) == []
+    again = place.forks.run(place.root / "killed", ["fit", "runs/x"])
+    assert again.status == 2
+    assert "finished, 1 epochs done with max_epochs=1" in again.said
