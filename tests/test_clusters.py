@@ -26,12 +26,16 @@ def inside(tmp_path: Path) -> Path:
 def test_processes_share_one_run(launcher: Launcher, inside: Path) -> None:
     taken = inside / "runs" / "rate_distortion"
     taken.mkdir(parents=True)
-    for ended in launcher(fit_arguments("rate_distortion"), inside):
+    args = fit_arguments("rate_distortion", "--config=configs/logger/wandb.yaml")
+    for ended in launcher(args, inside, WANDB_MODE="offline"):
         assert ended.status == 0, ended.err[-3000:]
     assert {run.name for run in (inside / "runs").iterdir()} == {"rate_distortion", "rate_distortion-2"}
     assert not list(taken.iterdir())
-    files = {file.name for file in (inside / "runs" / "rate_distortion-2").rglob("*")}
+    run = inside / "runs" / "rate_distortion-2"
+    files = {file.name for file in run.rglob("*")}
     assert {"config.yaml", "metrics.csv", "samples.png", "best.ckpt", "last.ckpt"} <= files
+    (online,) = (run / "wandb").glob("offline-run-*")
+    assert online.name.endswith((run / "wandb_id").read_text())
     assert alike(inside)
 
 
@@ -76,25 +80,26 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "number", "flags"),
+    ("launcher", "stop", "flags"),
     [
-        (by_lightning, "SIGTERM", ["--trainer.devices=1", "--trainer.strategy=auto", "--data.num_workers=1"]),
-        (by_srun, "SIGUSR1", ["--trainer.log_every_n_steps=2", "--model.accumulate=2"]),
+        (by_lightning, "SIGTERM 1 1", ["--trainer.devices=1", "--trainer.strategy=auto", "--data.num_workers=1"]),
+        (by_srun, "SIGUSR1 1 0", ["--trainer.log_every_n_steps=1", "--model.accumulate=2"]),
     ],
     ids=["one process", "srun"],
 )
 def test_a_signal_leaves_a_checkpoint_that_goes_on_exactly(
-    launcher: Launcher, number: str, flags: list[str], inside: Path
+    launcher: Launcher, stop: str, flags: list[str], inside: Path
 ) -> None:
     queue = inside / "scontrol"
     queue.write_text("#!/bin/sh\ntouch requeued\n")
     queue.chmod(0o755)
     path = f"{inside}{os.pathsep}{os.environ['PATH']}"
     args = [*fit_arguments("plain_gan", *flags), "--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=2"]
-    stopped = launcher([*args, "--name=stopped"], inside, STOP=f"{number} 1 1", PATH=path)
+    stopped = launcher([*args, "--name=stopped"], inside, STOP=stop, PATH=path)
     assert [ended.status for ended in stopped] == [os.EX_TEMPFAIL, 0][: len(stopped)]
-    assert f"runs/stopped: stopped by {number} before batch 2 of epoch 1; semcomp fit runs/stopped goes on" in (
-        stopped[0].err.splitlines()
+    assert (
+        f"runs/stopped: stopped by {stop.split()[0]} before batch 2 of epoch 1; semcomp fit runs/stopped goes on"
+        in (stopped[0].err.splitlines())
     )
     assert "Traceback" not in "".join(ended.err for ended in stopped)
     assert not (inside / "requeued").exists()

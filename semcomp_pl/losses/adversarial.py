@@ -29,7 +29,8 @@ def least_squares_discriminator(real: Features, fake: Features) -> tuple[Tensor,
 def feature_matching(fake: Features, real: Features) -> Tensor:
     """Mean absolute difference of activations, averaged over layers (without the scores) and scales."""
     pairs = zip(chain(*(s[:-1] for s in fake)), chain(*(s[:-1] for s in real)), strict=True)
-    return _mean([(a.float() - b.detach().float()).abs().mean() for a, b in pairs])
+    # the gradient of Tensor.mean would be a tensor of the activation's size
+    return _mean([(a.float() - b.detach().float()).abs().sum() / a.numel() for a, b in pairs])
 
 
 def _mean(values: list[Tensor]) -> Tensor:

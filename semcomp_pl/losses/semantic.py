@@ -20,8 +20,7 @@ def semantic_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None 
 
     Averaged over the pixels not labelled 255, weighted by the `weight` (K,) of their class; 0 without such pixels.
     """
-    weight = torch.ones_like(logits[0, :, 0, 0]) if weight is None else weight.to(logits.device)
-    weight = weight.float()
+    weight = (torch.ones_like(logits[0, :, 0, 0]) if weight is None else weight).float()
     heavy = F.pad(weight, (0, 1))[label.where(label != IGNORE, len(weight))].sum()
     total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE, reduction="sum")
     return total / heavy.clamp(min=1e-6)

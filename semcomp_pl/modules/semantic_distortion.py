@@ -32,7 +32,8 @@ class SemanticDistortionGAN(PlainGAN):
         semantic_weight: Weight v of the semantic distance.
         distance: Semantic distance t: `divergence`, `cross_entropy` or `features`.
         segmenter_scale: Size at which S reads images, as a fraction of the size that it was trained at: smaller images
-            are enlarged to it, larger ones are read as they are. Less is faster, but S sees small things worse.
+            are enlarged to it, larger ones are read as they are. Less is faster, but S sees small things less well; the
+            default is justified in docs/results/semantic_resolution.md.
         kwargs: See `PlainGAN`.
 
     Raises:
@@ -46,7 +47,7 @@ class SemanticDistortionGAN(PlainGAN):
         segmenter: str | None = None,
         semantic_weight: float = 1.0,
         distance: Literal["divergence", "cross_entropy", "features"] = "divergence",
-        segmenter_scale: float = 1.0,
+        segmenter_scale: float = 0.5,
         **kwargs: object,
     ) -> None:
         if not 0 < segmenter_scale <= 1:

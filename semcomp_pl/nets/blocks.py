@@ -1,6 +1,6 @@
 """Building blocks that encoders, generators and discriminators share."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +27,45 @@ class ChannelNorm(nn.Module):
         return normalised.permute(0, 3, 1, 2)
 
 
+class _Standardised(torch.autograd.Function):
+    """Each channel of each image with mean 0 and variance 1; its gradient from the output alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, epsilon: float) -> Tensor:
+        y = x.float()  # of bfloat16, sums of many values would be wrong
+        y = y - y.mean((2, 3), keepdim=True)
+        scale = (y.square().mean((2, 3), keepdim=True) + epsilon).rsqrt()
+        y = y.mul_(scale).to(x.dtype)
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        y, scale = ctx.saved_tensors
+        (gradient,), result = gradients, y.dtype
+        gradient, y = gradient.float(), y.float()
+        along = (gradient * y).mean((2, 3), keepdim=True)
+        centred = gradient - gradient.mean((2, 3), keepdim=True)
+        return centred.addcmul_(y, along, value=-1).mul_(scale).to(result), None
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """`nn.InstanceNorm2d` without affine parameters, faster as it keeps the channels_last memory format.
+
+    PyTorch's own copies such an input to the contiguous format, and convolutions copy its result back.
+
+    Source: Ulyanov et al., https://arxiv.org/abs/1607.08022.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        normalised: Tensor = _Standardised.apply(x, self.eps)
+        return normalised
+
+
 def make_norm(kind: Norm, channels: int) -> nn.Module:
     """Channel normalisation, or instance normalisation without affine parameters as in pix2pixHD."""
-    return ChannelNorm(channels) if kind == "channel" else nn.InstanceNorm2d(channels)
+    return ChannelNorm(channels) if kind == "channel" else InstanceNorm(channels)
 
 
 class ConvBlock(nn.Sequential):

@@ -76,18 +76,23 @@ class Discriminator(nn.Module):
         Raises:
             SemcompError: label maps are needed but missing.
         """
-        x = image * 2 - 1
-        if self.condition != "none":
-            if label is None:
-                raise SemcompError(
-                    "a discriminator that sees label maps found, and data without; choose data with labels"
-                )
-            x = torch.cat([x, one_hot(label, self.num_classes)], 1)
-        if self.condition == "boundaries" and label is not None:
-            edges = boundaries(label) | boundaries(label if instance is None else instance)
-            x = torch.cat([x, edges[:, None].float()], 1)
+        x = self._input(image, label, instance)
         features = []
         for patch_gan in self.scales:
             features.append(patch_gan(x))
             x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
         return features
+
+    def _input(self, image: Tensor, label: Tensor | None, instance: Tensor | None) -> Tensor:
+        """What the finest scale sees, in channels_last memory format, which convolutions need to be fast."""
+        parts = [image.contiguous(memory_format=torch.channels_last) * 2 - 1]
+        if self.condition != "none":
+            if label is None:
+                raise SemcompError(
+                    "a discriminator that sees label maps found, and data without; choose data with labels"
+                )
+            parts.append(one_hot(label, self.num_classes))
+        if self.condition == "boundaries" and label is not None:
+            edges = boundaries(label) | boundaries(label if instance is None else instance)
+            parts.append(edges[..., None].permute(0, 3, 1, 2).float())
+        return torch.cat(parts, 1)

@@ -10,8 +10,13 @@ from semcomp_pl.types import IGNORE, Batch
 
 def one_hot(label: Tensor, num_classes: int) -> Tensor:
     """Label map (B, H, W) of ids 0..K-1 or 255 to floats (B, K, H, W), all zero at ignored pixels."""
-    known = label.where(label != IGNORE, num_classes)
-    return F.one_hot(known, num_classes + 1)[..., :num_classes].permute(0, 3, 1, 2).float()
+    return _votes(label, torch.arange(num_classes, device=label.device))
+
+
+def _votes(label: Tensor, ids: Tensor) -> Tensor:
+    """Where a label map (B, H, W) has each of the ids (K,): 0 or 1, (B, K, H, W) in channels_last memory format."""
+    # F.one_hot reads the largest label back from the device
+    return (label[..., None] == ids).permute(0, 3, 1, 2).float()
 
 
 def boundaries(ids: Tensor) -> Tensor:
@@ -33,9 +38,8 @@ def majority(label: Tensor, num_classes: int, step: int) -> Tensor:
 
     Sides must be multiples of `step`; among equally frequent ids the smallest is taken.
     """
-    known = label.where(label != IGNORE, num_classes)
-    votes = F.avg_pool2d(F.one_hot(known, num_classes + 1).permute(0, 3, 1, 2).float(), step)
-    winner = votes.argmax(1)
+    ids = torch.arange(num_classes + 1, device=label.device)
+    winner = F.avg_pool2d(_votes(label.where(label != IGNORE, num_classes), ids), step).argmax(1)
     return winner.where(winner != num_classes, IGNORE)
 
 

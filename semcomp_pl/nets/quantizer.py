@@ -56,6 +56,7 @@ class Quantizer(nn.Module):
         # Values beyond the outer centres get no gradient here, and must not: with Adam, even a tenth of the gradient,
         # whose sign never changes there, drove latents to infinity within 200 steps.
         if self.gradient == "straight_through":
-            return latent.clamp(float(self.centres[0]), float(self.centres[-1]))
+            edge = (self.levels - 1) / 2  # the outermost centre
+            return latent.clamp(-edge, edge)
         weights = (-((latent.unsqueeze(-1) - self.centres) ** 2)).softmax(-1)
         return (weights * self.centres).sum(-1)

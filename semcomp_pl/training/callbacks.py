@@ -39,7 +39,8 @@ def agreed(trainer: Trainer, verdict: bool) -> bool:
     if trainer.world_size == 1:
         return verdict
     interval: int = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
-    return (trainer.fit_loop.total_batch_idx + 1) % interval == 0 and bool(trainer.strategy.broadcast(verdict))
+    # not after an odd number of batches, as before it gradients of accumulate=2 wait for a step
+    return trainer.fit_loop.total_batch_idx % interval == 0 and bool(trainer.strategy.broadcast(verdict))
 
 
 class TimeLimit(Timer):

@@ -42,12 +42,11 @@ class RunCheckpoint(ModelCheckpoint):
     Args:
         directory: Directory of the run's checkpoints.
         name: Name of the file, without suffix.
-        monitor: Metric whose best value is kept; None to keep the latest.
-        mode: Whether the best value is the `max` or the `min`.
+        monitor: Metric whose highest value is kept; None to keep the latest.
     """
 
-    def __init__(self, directory: Path, name: str, monitor: str | None = None, mode: str = "max") -> None:
-        super().__init__(directory, name, monitor, mode=mode, enable_version_counter=False)
+    def __init__(self, directory: Path, name: str, monitor: str | None = None) -> None:
+        super().__init__(directory, name, monitor, mode="max", enable_version_counter=False)
 
     @property
     def state_key(self) -> str:
@@ -78,10 +77,16 @@ class LastCheckpoint(RunCheckpoint):
     """
 
     def __init__(self, directory: Path, minutes: float) -> None:
-        super().__init__(directory, "last", mode="min")  # a state of its own, also where best.ckpt monitors nothing
+        super().__init__(directory, "last")
         self.minutes = minutes
         self._gap: str | None = None
+        self._obstacle: str | None = None
         self._resumable = False
+
+    @property
+    def state_key(self) -> str:
+        """A name of its own, as callbacks of the user's that monitor nothing either have Lightning's."""
+        return type(self).__qualname__
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remove what a killed process had begun to write."""
@@ -104,10 +109,10 @@ class LastCheckpoint(RunCheckpoint):
         """
         super().on_train_start(trainer, pl_module)
         self._last_global_step_saved = trainer.global_step  # nothing is new yet
-        loop, obstacle = trainer.fit_loop, _obstacle(trainer, pl_module)
+        self._obstacle = _obstacle(trainer, pl_module)
         # the state of other loaders counts the batch that is fetched, but not trained on yet
-        self._resumable = obstacle is None and isinstance(trainer.train_dataloader, Resumable)
-        reason = obstacle or self._gap
+        self._resumable = self._obstacle is None and isinstance(trainer.train_dataloader, Resumable)
+        loop, reason = trainer.fit_loop, self._obstacle or self._gap
         if reason is not None and loop.restarting and not loop.epoch_loop.batch_progress.is_last_batch:
             raise SemcompError(
                 f"{trainer.ckpt_path}: a checkpoint within epoch {trainer.current_epoch} found, expected one at an "
@@ -116,8 +121,9 @@ class LastCheckpoint(RunCheckpoint):
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what was validated, unless gradients wait for a step."""
-        if not getattr(pl_module, "window_open", False):
+        """Save what was validated, unless training could not go on from it."""
+        ends = trainer.is_last_batch or trainer.should_stop
+        if ends or not (self._obstacle or getattr(pl_module, "window_open", False)):
             super().on_validation_end(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

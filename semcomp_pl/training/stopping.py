@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,13 +17,14 @@ from semcomp_pl.training.checkpointing import LastCheckpoint
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 TO_BE_CONTINUED = os.EX_TEMPFAIL
+_SECONDS = 10.0  # in which a process ends
 
 
 class StopAtSignal(Callback):
     """Ends training at SIGTERM or SIGUSR1 between two batches, with a `last.ckpt` from which it goes on exactly.
 
-    The first process decides, so that all stop before the same batch. Its exit status is 75, and 0 that of the others,
-    because launchers kill all processes when one ends with an error.
+    The first process decides, so that all stop before the same batch. Its exit status is 75. The others end with 0, and
+    before it, because launchers kill all processes when one ends with an error.
 
     Lightning would save a checkpoint of its own inside SIGUSR1's handler, in the midst of a step, each process in
     another one; and would broadcast inside SIGTERM's handler, whatever else the processes are exchanging.
@@ -61,13 +63,15 @@ class StopAtSignal(Callback):
         """Stop, if this was asked for, as soon as a checkpoint holds all that was trained.
 
         Raises:
-            SystemExit: with the status of a training that is to be continued.
+            SystemExit: with the status of a training that is to be continued, or 0 if this is not the first process.
         """
         self.stopping = self.stopping or agreed(trainer, self.received is not None)
         if self.stopping and self.last.save_before(trainer, pl_module, batch_idx):
-            if trainer.is_global_zero and self.received is not None:
-                print(self._message(trainer.current_epoch, batch_idx), file=sys.stderr)
-            raise SystemExit(TO_BE_CONTINUED if trainer.is_global_zero else 0)
+            if not trainer.is_global_zero:
+                raise SystemExit(0)
+            print(self._message(trainer.current_epoch, batch_idx), file=sys.stderr)
+            time.sleep(_SECONDS if trainer.world_size > 1 else 0)
+            raise SystemExit(TO_BE_CONTINUED)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the processes that this one has started if it fails: they would wait for it, on GPUs for half an hour."""

@@ -1,6 +1,5 @@
 """Which checkpoints training goes on from within an epoch, and what stays the best one."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,8 @@ class Foreign(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Learn the mean colour."""
-        return (self.weight - batch["image"]).square().mean()
+        loss: Tensor = (self.weight - batch["image"]).square().mean()
+        return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing."""
@@ -55,19 +55,20 @@ def forgetful(lab: Lab) -> ImageDataModule:
     return data
 
 
-def fit(model: Any, data: ImageDataModule, directory: Path, start: Path | None = None, epochs: int = 2) -> Any:
-    """Train, keeping all checkpoints; an epoch has two batches and a validation after each."""
+def fit(model: Any, data: ImageDataModule, directory: Path, start: Path | None = None, share: float = 0.5) -> Any:
+    """Train for two epochs of four batches, and keep the checkpoints after each of this share of them."""
+    data.batch_size = 2
     every = ModelCheckpoint(directory / "all", "{epoch}-{step}", save_top_k=-1)
-    options: dict[str, Any] = {"val_check_interval": 0.5, "plugins": [AtomicCheckpointIO()]}
-    trainer = Lab(Path()).trainer(epochs, [every, LastCheckpoint(directory, minutes=0)], **options)
+    options: dict[str, Any] = {"val_check_interval": share, "plugins": [AtomicCheckpointIO()]}
+    trainer = Lab(Path()).trainer(2, [every, LastCheckpoint(directory, minutes=0)], **options)
     trainer.fit(model, datamodule=data, ckpt_path=start, weights_only=True)
     return trainer
 
 
 def test_what_knows_its_place_goes_on_within_an_epoch(lab: Lab, tmp_path: Path) -> None:
     fit(lab.model("rate_distortion"), lab.data(), tmp_path / "whole")
-    middle = tmp_path / "whole" / "all" / "epoch=1-step=3.ckpt"
-    assert read_progress(middle)[:2] == (1, 3)
+    middle = tmp_path / "whole" / "all" / "epoch=1-step=6.ckpt"
+    assert read_progress(middle)[:2] == (1, 6)
     fit(lab.model("rate_distortion"), lab.data(), tmp_path / "rest", middle)
     found, expected = (
         torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("rest", "whole")
@@ -81,31 +82,34 @@ def test_what_knows_its_place_goes_on_within_an_epoch(lab: Lab, tmp_path: Path) 
         ("suite's", "forgetful", "forgetful", "DataLoader, the training loader, has no state_dict to say which images"),
         ("suite's", "forgetful", "suite's", "it does not say which images of this epoch were seen"),
         ("foreign", "suite's", "suite's", "Foreign is no ScheduledModule"),
-        ("waiting", "suite's", "suite's", "it lacks the gradients of its last batches"),
     ],
 )
 def test_what_does_not_is_refused_there_but_not_at_an_epochs_end(
     model: str, before: str, after: str, reason: str, lab: Lab, tmp_path: Path
 ) -> None:
-    data = {"forgetful": lambda: forgetful(lab), "suite's": lab.data}
-    models = {
-        "suite's": lambda: lab.model("rate_distortion"),
-        "foreign": Foreign,
-        "waiting": lambda: lab.model("rate_distortion", accumulate=2),
-    }
-    fit(models[model](), data[before](), tmp_path)
-    saved = {file: read_progress(file).batches for file in (tmp_path / "all").iterdir()}
-    middle = min(saved, key=lambda file: saved[file])
-    end = max(file for file in saved if saved[file] == 2)
+    def start(directory: str, kind: str, checkpoint: Path | None = None) -> Any:
+        data = forgetful(lab) if kind == "forgetful" else lab.data()
+        return fit(
+            Foreign() if model == "foreign" else lab.model("rate_distortion"), data, tmp_path / directory, checkpoint
+        )
+
+    start("begun", before)
+    files = {read_progress(file).batches: file for file in (tmp_path / "begun" / "all").iterdir()}
     with pytest.raises(SemcompError, match=f"a checkpoint within epoch 0 found, expected one at .* because {reason}"):
-        fit(models[model](), data[after](), tmp_path / "refused", middle)
-    assert fit(models[model](), data[after](), tmp_path / "resumed", end).current_epoch == 2
+        start("refused", after, files[2])
+    assert start("resumed", after, files[4]).current_epoch == 2
 
 
-def test_no_last_checkpoint_while_gradients_wait(lab: Lab, tmp_path: Path) -> None:
-    fit(lab.model("rate_distortion", accumulate=2), lab.data(), tmp_path, epochs=1)
-    assert not torch.load(tmp_path / "last.ckpt", weights_only=True)["window_open"]
-    assert read_progress(tmp_path / "last.ckpt") == (1, 2, None)
+def test_nobody_goes_on_from_a_checkpoint_without_the_gradients_of_its_last_batches(lab: Lab, tmp_path: Path) -> None:
+    def start(directory: str, checkpoint: Path | None = None) -> None:
+        fit(lab.model("rate_distortion", accumulate=2), lab.data(), tmp_path / directory, checkpoint, share=0.75)
+
+    start("begun")
+    first = tmp_path / "begun" / "all" / "epoch=0-step=1.ckpt"
+    assert read_progress(first).batches == 3
+    assert not (tmp_path / "begun" / "last.ckpt").exists()
+    with pytest.raises(SemcompError, match="because it lacks the gradients of its last batches"):
+        start("refused", first)
 
 
 def test_the_best_checkpoint_stays_the_best_where_it_is_moved(lab: Lab, tmp_path: Path) -> None:
@@ -120,11 +124,12 @@ def test_the_best_checkpoint_stays_the_best_where_it_is_moved(lab: Lab, tmp_path
     (key,) = (key for key in content["callbacks"] if "val/psnr" in key)
     unbeaten = dict.fromkeys(state["best_k_models"], torch.tensor(99.0))
     content["callbacks"][key] |= {"best_k_models": unbeaten, "best_model_score": torch.tensor(99.0)}
-    there = shutil.move(tmp_path / "here", tmp_path / "there")
+    there = (tmp_path / "here").rename(tmp_path / "there")
     last = tampered(there / "last.ckpt", there / "last.ckpt", callbacks=content["callbacks"])
     before = (there / "best.ckpt").read_bytes()
     best = train(there, 2, last)
-    assert (best.best_model_score, best.best_model_path) == (99, str(there / "best.ckpt"))
+    assert best.best_model_score == 99
+    assert best.best_model_path == str(there / "best.ckpt")
     assert (there / "best.ckpt").read_bytes() == before
 
 

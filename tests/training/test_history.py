@@ -31,7 +31,7 @@ def whole(directory: Path) -> bytes:
     return (directory / "metrics.csv").read_bytes()
 
 
-@pytest.mark.parametrize(("rows", "written"), combinations_with_replacement(range(len(STEPS) + 1), 2))
+@pytest.mark.parametrize(("rows", "written"), [*combinations_with_replacement(range(len(STEPS) + 1), 2)])
 def test_a_resumed_history_is_that_of_one_run(rows: int, written: int, tmp_path: Path) -> None:
     """From a checkpoint after `rows` rows, however many were written when the process was killed."""
     expected = whole(tmp_path / "whole")

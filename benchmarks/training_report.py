@@ -1,0 +1,215 @@
+"""The report docs/results/training.md: all models with this source tree, and with an older one."""
+
+import os
+import platform
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from fits import HERE, Bench, Case, Figures
+
+MODELS = (
+    "rate_distortion",
+    "plain_gan",
+    "semantic_discriminator_gan",
+    "conditional_gan",
+    "selective_gan",
+    "semantic_distortion_gan",
+    "layered_codec",
+    "pspnet",
+    "deeplabv3plus",
+)
+PLAIN_MODELS = ("rate_distortion", "plain_gan", "semantic_discriminator_gan", "conditional_gan")
+"""Models whose step the plain loop takes too."""
+PAPER = ("--config=configs/size/paper.yaml", "--model.discriminator_filters=64")
+BF16 = "bf16-mixed"
+
+HEAD = """# Speed of training
+
+```sh
+python benchmarks/training.py --table docs/results/training.md{before} --data {data}
+```
+
+Every figure is from `semcomp fit` itself, each in a process of its own, with its default callbacks, progress bar and
+logging. Images are 256x128 and batches have 8, in float32, loaded by two processes, unless a table says otherwise.
+Rates are those of all timed steps together; times of a step are medians; memory is the most that the process had.
+"""
+PARTS = """## Parts of a step
+
+Seconds, mean over the timed steps. *Data*: waiting for the loader and copying the batch. *Codec half*: from the batch
+to the codec's gradients, with the discriminator's view of both images. *Discriminator half*: its loss and gradients,
+and a second look at the images if it takes one. *Optimiser*: clipping and steps. *EMA*: the moving average of the
+weights. *Rest*: logging, Lightning's loop and the other callbacks.
+
+The *plain loop* is written by hand over copies of the same networks (benchmarks/plain_loop.py): the same losses,
+optimisers, clipping and moving average, no Lightning. It takes each batch directly after `fit` has taken it; *over it*
+is the median over the steps of what `fit` takes longer, data included.
+"""
+MEMORY = """## Memory at the paper's size
+
+PlainGAN with the paper's networks (configs/size/paper.yaml, 64 filters in the discriminator) at 1024x512, batch 1: the
+most memory of the process until the first step of the optimisers, and the time of a batch.
+"""
+
+
+def table(rows: Sequence[dict[str, str]]) -> str:
+    """A Markdown table whose columns are the keys of all rows."""
+    columns = [*dict.fromkeys(key for row in rows for key in row)]
+    lines = [columns, ["---"] * len(columns), *([row.get(column, "") for column in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def write(bench: Bench, before: Path | None, data: str) -> str:
+    """Measure, and return the report in Markdown.
+
+    Args:
+        bench: Runs the fits.
+        before: An older source tree; without one there are no columns about it.
+        data: What the fits train on, as it was given on the command line.
+    """
+    start = time.monotonic()
+    trees = {"after": HERE.parent} if before is None else {"before": before.resolve(), "after": HERE.parent}
+    cold = {name: _cold(bench, tree) for name, tree in trees.items()}
+    fits = {model: {name: bench.run(_case(model), tree) for name, tree in trees.items()} for model in MODELS}
+    sections = [
+        HEAD.format(before="" if before is None else " --before DIR", data=data),
+        _machine(bench, trees),
+        _rates(fits),
+        _first_steps(cold, fits),
+        _ways(bench, trees, fits),
+        _parts(bench, trees),
+        _memory(bench, trees),
+    ]
+    return "\n".join([*sections, f"All of this took {(time.monotonic() - start) / 60:.0f} minutes.\n"])
+
+
+def _case(model: str, **options: Any) -> Case:
+    return replace(Case(model=model, warmup=1, steps=8, seconds=5), **options)
+
+
+def _cell(figures: Figures, name: str, form: str) -> str:
+    """A figure as text; the reason instead of the rate of a fit that failed."""
+    if figures.error:
+        return figures.error.replace("|", "/") if name == "rate" else ""
+    return format(getattr(figures, name), form)
+
+
+def _times(before: Figures | None, after: Figures) -> dict[str, str]:
+    """How much faster it is now."""
+    failed = before is None or before.error or after.error
+    return {} if failed or before is None else {"faster": f"{after.rate / before.rate:.2f}x"}
+
+
+def _machine(bench: Bench, trees: dict[str, Path]) -> str:
+    processor = "processor of unknown name"
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        text = information.read_text()
+        found = re.search(r"model name\s*: (.*)", text)
+        has = [name for name, flag in (("AVX512_BF16", "avx512_bf16"), ("AMX", "amx_bf16")) if flag in text]
+        processor = f"{found[1] if found else platform.machine()} ({', '.join(has) or 'no bf16 arithmetic'})"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    threads = bench.threads or torch.get_num_threads()
+    commits = ", ".join(f"{name} {_commit(tree)}" for name, tree in trees.items())
+    return (
+        f"Machine: {os.cpu_count()} cores of an {processor}, {memory:.0f} GiB, {platform.system()} "
+        f"{platform.release().partition('-')[0]}, no GPU; {threads} threads compute.\nPython "
+        f"{platform.python_version()}, torch {torch.__version__}, lightning {lightning.__version__}. "
+        f"Commits: {commits}. Seed 0 everywhere.\n"
+    )
+
+
+def _commit(tree: Path) -> str:
+    command = ["git", "-C", str(tree), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _rates(fits: dict[str, dict[str, Figures]]) -> str:
+    rows = []
+    for model, found in fits.items():
+        row = {"model": model, **{f"images/s {name}": _cell(fit, "rate", ".2f") for name, fit in found.items()}}
+        row |= _times(found.get("before"), found["after"])
+        row |= {f"step {name} (s)": _cell(fit, "step", ".3f") for name, fit in found.items()}
+        rows.append(row | {f"memory {name} (MB)": _cell(fit, "memory", ".0f") for name, fit in found.items()})
+    return f"## Images per second\n\n{table(rows)}"
+
+
+def _cold(bench: Bench, tree: Path) -> Figures:
+    """A fit that has to prepare its images before its first step."""
+    cache = f"--data.cache_dir={bench.directory / f'cache{bench.count}'}"
+    return bench.run(_case("plain_gan", warmup=0, steps=1, options=(cache,)), tree)
+
+
+def _first_steps(cold: dict[str, Figures], fits: dict[str, dict[str, Figures]]) -> str:
+    rows = []
+    for name, first in cold.items():
+        warm = [found[name].first_step for found in fits.values() if not found[name].error] or [0.0]
+        rows.append(
+            {
+                "": name,
+                "images prepared before (s)": f"{statistics.median(warm):.1f}, {min(warm):.1f} to {max(warm):.1f}",
+                "images to prepare (s)": _cell(first, "first_step", ".1f"),
+            }
+        )
+    introduction = (
+        "From the start of the process to its first step: median and range over the models, and PlainGAN once."
+    )
+    return f"## Time to the first step\n\n{introduction}\n\n{table(rows)}"
+
+
+def _ways(bench: Bench, trees: dict[str, Path], fits: dict[str, dict[str, Figures]]) -> str:
+    """Loader and resident data, both precisions, compiled and not."""
+    usual = [(name, False, False, precision) for precision in ("32-true", BF16) for name in trees]
+    resident = [("after", True, False, "32-true"), ("after", True, False, BF16)]
+    compiled = [("after", True, True, "32-true")]  # for one model: compiling takes most of a minute
+    rows = []
+    for model, ways in (("rate_distortion", usual + resident), ("plain_gan", usual + resident + compiled)):
+        for name, is_resident, is_compiled, precision in ways:
+            case = _case(model, resident=is_resident, compiled=is_compiled, precision=precision)
+            fit = fits[model][name] if case == _case(model) else bench.run(case, trees[name])
+            rows.append(
+                {
+                    "model": model,
+                    "": name,
+                    "data": "resident" if is_resident else "loader",
+                    "precision": precision,
+                    "compiled": "yes" if is_compiled else "",
+                    "images/s": _cell(fit, "rate", ".2f"),
+                    "step (s)": _cell(fit, "step", ".3f"),
+                    "end of the first step after (s)": _cell(fit, "first_step_done", ".1f"),
+                }
+            )
+    return f"## Loader and resident data, precision, compiled networks\n\n{table(rows)}"
+
+
+def _parts(bench: Bench, trees: dict[str, Path]) -> str:
+    rows = []
+    for model, name in [("rate_distortion", "after"), *(("plain_gan", name) for name in trees)]:
+        fit = bench.run(_case(model, steps=6, parts=True, plain=True), trees[name])
+        parts = {part: f"{seconds:.3f}" for part, seconds in fit.parts.items()}
+        plain = {"plain loop": _cell(fit, "plain_step", ".3f"), "over it": _cell(fit, "overhead", "+.1%")}
+        rows.append({"model": model, "": name, "step": fit.error or f"{fit.step:.3f}", **parts, **plain})
+    return f"{PARTS}\n{table(rows)}"
+
+
+def _memory(bench: Bench, trees: dict[str, Path]) -> str:
+    recompute, accumulate = "--model.recompute=true", "--model.accumulate=2"
+    ways: list[tuple[str, tuple[str, ...], int]] = [(name, (), 1) for name in trees]
+    ways += [("after", (recompute,), 1), ("after", (recompute, accumulate), 2)]
+    rows = []
+    for name, options, batches in ways:
+        size = {"batch": 1, "size": (512, 1024), "warmup": 0, "steps": batches}
+        fit = bench.run(_case("plain_gan", options=(*PAPER, *options), **size), trees[name])
+        memory = {"memory (MB)": fit.error or f"{fit.memory:.0f}", "batch (s)": _cell(fit, "step", ".1f")}
+        rows.append({"": name, "options": " ".join(f"`{option}`" for option in options), **memory})
+    return f"{MEMORY}\n{table(rows)}"

@@ -1,0 +1,128 @@
+"""Benchmarks of training: they run, their figures add up, and the loop that they compare with does the same."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from tests.lab import CONFIGS, Lab
+from tests.processes import environment
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.append(str(BENCHMARKS))
+
+from fits import Case, Data, Figures, run_together  # noqa: E402
+from gpu import Row, _timed  # noqa: E402
+from plain_loop import PlainLoop  # noqa: E402
+from probe import PARTS, Clock, Parts  # noqa: E402
+from training_report import MODELS, PLAIN_MODELS, table  # noqa: E402
+
+TINY = ("--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4")
+
+
+class Beside(Callback):
+    """Lets the plain loop take every batch too."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.loop = PlainLoop(pl_module, bf16=False)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.loop.step(batch)
+
+
+class Counting(Clock):
+    """A clock that says how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"))
+        self.count = 0
+
+    def now(self) -> int:
+        self.count += 1
+        return self.count
+
+
+@pytest.mark.parametrize("name", PLAIN_MODELS)
+def test_the_plain_loop_takes_the_suites_steps(lab: Lab, name: str) -> None:
+    beside = Beside()
+    model = lab.model(name, schedule="constant")
+    before = [value.detach().clone() for value in model.parameters()]
+    lab.fit(model, epochs=2, callbacks=[beside])
+    own = [
+        p for network in (model.codec, getattr(model, "discriminator", None)) if network for p in network.parameters()
+    ]
+    plain = [p for network in (beside.loop.codec, beside.loop.discriminator) if network for p in network.parameters()]
+    assert any(not torch.equal(p, value) for p, value in zip(model.parameters(), before, strict=True))
+    torch.testing.assert_close(plain, own, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_are_told_apart() -> None:
+    parts = Parts(Counting())
+    parts.open()  # at 1
+    with parts.profile("run_training_batch"):
+        with parts.profile("[_TrainingEpochLoop].train_dataloader_next"):  # 2 to 3
+            pass
+        with parts.profile("[Strategy]SingleDeviceStrategy.training_step"):  # 4 to 9
+            parts.within("discriminator half", lambda: None)()  # 5 to 6
+            with parts.profile("optimizer_step"):  # 7 to 8
+                pass
+        parts.within("plain loop", parts.within("codec half", lambda: None))()  # 10 to 11
+    with parts.profile("[Callback]EMAWeightAveraging.on_train_batch_end"):  # 12 to 13
+        pass
+    parts.mark()  # at 14
+    expected = {"data": 1, "codec half": 3, "discriminator half": 1, "optimiser": 1, "EMA": 1, "rest": 5}
+    assert parts.close() == expected
+    assert (*expected,) == PARTS
+
+
+def test_every_model_is_in_the_report() -> None:
+    assert {*MODELS} == CONFIGS.keys()
+    assert table([{"a": "1"}, {"b": "2"}]) == "| a | b |\n| --- | --- |\n| 1 |  |\n|  | 2 |\n"
+
+
+def test_aims_relative_to_another_line() -> None:
+    case = Case(model="plain_gan")
+    rows = [Row("one", case, 3.0), Row("other", case, 0.5, "one"), Row("lost", case, 0.5, "other")]
+    found = [Figures(batch=4, steps=[1.0, 1.0]), Figures(batch=1, steps=[1.0]), Figures(error="no memory")]
+    one, other, lost = _timed(rows, found)
+    assert (one["images/s"], one["aim"], one["met"]) == ("4", "3", "yes")
+    assert (other["images/s"], other["aim"], other["met"]) == ("1", "2", "NO")
+    assert lost == {"fit": "lost", "note": "no memory"}
+
+
+@pytest.mark.slow
+def test_figures_of_a_fit(tmp_path: Path) -> None:
+    options = ["--models", "plain_gan", "--size", "32", "64", "--batch", "2", "--steps", "3", "--warmup", "1"]
+    command = [sys.executable, str(BENCHMARKS / "training.py"), *options, "--images", "16", "--loading", "resident"]
+    file = tmp_path / "figures.json"
+    command += ["--json", str(file), "--", *TINY]
+    finished = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=True)
+    (row,) = json.loads(file.read_text())
+    fit, detail = Figures(**row["fit"]), Figures(**row["detail"])
+    assert not fit.error
+    assert not detail.error
+    assert (fit.batch, len(fit.steps), len(detail.plain)) == (2, 3, 3)
+    assert 0 < fit.first_step < fit.first_step_done
+    assert fit.memory > 100
+    assert min(detail.parts[part] for part in ("codec half", "discriminator half", "optimiser", "EMA")) > 0
+    assert sum(detail.parts.values()) == pytest.approx(sum(detail.steps) / 3, rel=0.2)
+    assert f"{fit.rate:.1f}" in finished.stdout
+
+
+@pytest.mark.slow
+def test_a_fit_that_fails_leaves_the_others(lab: Lab, tmp_path: Path) -> None:
+    source = ("--data.source.classes=[sky,wall,road,car]", "--data.train_size=null", f"--data.cache_dir={tmp_path}")
+    data = Data(root=str(lab.root), segmenter=lab.segmenter, options=source)
+    good = Case(model="plain_gan", size=(32, 64), batch=2, workers=0, warmup=1, steps=2, options=TINY)
+    bad = Case(model="plain_gan", size=(32, 64), batch=2, workers=0, options=("--model.filters=-1",))
+    runs = [tmp_path / name for name in ("one", "bad", "two")]
+    one, failed, two = run_together([good, bad, good], data, runs, limit=120)
+    assert "filters" in failed.error
+    assert (len(one.steps), len(two.steps)) == (2, 2)
