@@ -62,6 +62,7 @@ class Case:
             "fit",
             f"--config={data.config}",
             f"--config=configs/model/{self.model}.yaml",
+            f"--config=configs/trainer/{self.accelerator}.yaml",
             f"--data.source.root={data.root}",
             f"--data.size=[{self.size[0]},{self.size[1]}]",
             f"--data.batch_size={self.batch}",

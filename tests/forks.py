@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -137,6 +138,9 @@ def _work(order: dict[str, Any], rank: int, port: str) -> None:
 
     os.chdir(order["directory"])
     os.environ.update(order["variables"])
+    if "LONGEST_FILE" in os.environ:  # what a full disk does to a writer
+        longest = int(os.environ["LONGEST_FILE"])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (longest, longest))
     if order["ranks"] > 1:  # as torchrun does
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(order["ranks"]))
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), TORCHELASTIC_RUN_ID="none")

@@ -2,12 +2,16 @@
 
 import csv
 import os
+import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from semcomp_pl.cli import main
 from tests.lab import write_images
 from tests.launchers import Launcher, alike, by_lightning, by_srun, by_torchrun, fit_arguments
 
@@ -117,3 +121,52 @@ def test_torchrun_hands_a_signal_on_and_workers_live_on(inside: Path) -> None:
     assert "runs/run: stopped by SIGTERM before batch" in ended.err
     assert "DataLoader worker" not in ended.err
     assert state(inside / "runs" / "run")["loops"]["fit_loop"]["epoch_progress"]["current"]["started"] >= 2
+
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+(JOB,) = (block for block in BLOCKS if block.startswith("#!"))
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block != JOB])
+def test_the_commands_of_the_guide_are_understood(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(block.replace("\\\n", " "))
+    with pytest.raises(SystemExit) as end:
+        main([*words[words.index("semcomp") + 1 :], "--print_config"])
+    assert end.value.code == 0, capsys.readouterr().err
+
+
+def test_the_job_of_the_guide_puts_itself_into_the_queue_until_training_is_done(tmp_path: Path) -> None:
+    commands = {
+        "srun": 'while [ "$1" != semcomp ]; do shift; done; exec "$@"',
+        "semcomp": 'echo "$@" >> said; exit "$STATUS"',
+        "scontrol": 'echo "scontrol $@" >> said',
+    }
+    for name, text in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "job").write_text(JOB)
+    job = {"SLURM_JOB_NAME": "mine", "SLURM_JOB_ID": "7", "SLURM_NNODES": "2", "SLURM_CPUS_PER_TASK": "8"}
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+
+    def said(status: int) -> list[str]:
+        (tmp_path / "said").unlink(missing_ok=True)
+        own = {**os.environ, **job, "PATH": path, "STATUS": str(status)}
+        subprocess.run(["bash", "-u", "job"], cwd=tmp_path, env=own, check=False)
+        return (tmp_path / "said").read_text().splitlines()
+
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)  # left by an attempt that was killed
+    first, queued = said(75)
+    assert first.startswith("fit --name=mine --config configs/trainer/ddp.yaml")
+    assert first.endswith("--trainer.num_nodes=2")
+    assert queued == "scontrol requeue 7"
+    assert not run.exists()
+    last = run / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    assert said(75) == ["fit runs/mine", "scontrol requeue 7"]
+    assert said(0) == said(2) == ["fit runs/mine"]

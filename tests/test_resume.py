@@ -188,6 +188,22 @@ def test_a_run_killed_at_any_moment_has_a_checkpoint_to_go_on_from(place: Place)
     assert {file.name for file in last.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(place: Place) -> None:
+    args = place.fit("rate_distortion")
+    whole = place.whole(args, "whole")
+    run = place.part(args, "full", "on_train_batch_end:6")
+    kept = {file: file.read_bytes() for file in (run / "checkpoints").iterdir()}
+    ended = place.forks.run(place.root / "full", ["fit", "runs/x"], LONGEST_FILE="50000")
+    assert ended.status == 2
+    assert "Traceback" not in ended.said
+    *_, message = ended.said.splitlines()
+    assert message.startswith("error: training stopped: ")
+    assert "last.ckpt: cannot write it (File too large)" in message
+    assert "make room and resume: the checkpoint of before is unchanged" in message
+    assert {file: file.read_bytes() for file in (run / "checkpoints").iterdir()} == kept
+    assert_same(whole, place.part(["fit", "runs/x"], "full", "none"))
+
+
 def test_a_run_killed_before_its_tables_were_fitted_is_not_finished(place: Place) -> None:
     args = [*place.fit("rate_distortion"), "--trainer.max_epochs=1", "--entropy_steps=2"]
     whole = place.whole(args, "whole")
