@@ -36,15 +36,18 @@ def main() -> None:
                 rows = [{"case": asdict(case), "fit": asdict(fit), "detail": asdict(more)} for case, fit, more in found]
                 options.json.write_text(json.dumps(rows, indent=1))
         else:
-            report = training_report.write(
-                bench, options.before, "random images" if options.data is None else f"{options.data[0]} ROOT"
-            )
+            data = "random images" if options.data is None else f"{options.data[0]} ROOT"
+            models = options.models or training_report.MODELS
+            report = training_report.write(bench, options.before, data, models, options.only)
             options.table.write_text(report)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["plain_gan"], help="names of files in configs/model")
+    parser.add_argument(
+        "--models", nargs="+", help="names of files in configs/model; plain_gan, or for a table all, if not given"
+    )
+    parser.add_argument("--only", nargs="+", default=[], choices=training_report.SECTIONS, help="sections of a table")
     parser.add_argument("--batch", type=int, default=8, help="images in a batch")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256), help="height and width of training images")
     parser.add_argument("--precision", nargs="+", default=["32-true"], help="32-true, bf16-mixed or both")
@@ -78,7 +81,7 @@ def _data(options: argparse.Namespace, directory: Path) -> Data:
 
 
 def _cases(options: argparse.Namespace) -> list[Case]:
-    chosen = itertools.product(options.models, options.loading, options.precision, options.compile)
+    chosen = itertools.product(options.models or ["plain_gan"], options.loading, options.precision, options.compile)
     return [
         Case(
             model=model,

@@ -30,11 +30,12 @@ PLAIN_MODELS = ("rate_distortion", "plain_gan", "semantic_discriminator_gan", "c
 """Models whose step the plain loop takes too."""
 PAPER = ("--config=configs/size/paper.yaml", "--model.discriminator_filters=64")
 BF16 = "bf16-mixed"
+SECTIONS = ("ways", "parts", "memory")
 
 HEAD = """# Speed of training
 
 ```sh
-python benchmarks/training.py --table docs/results/training.md{before} --data {data}
+python benchmarks/training.py --table docs/results/training.md{before} --data {data}{only}
 ```
 
 Every figure is from `semcomp fit` itself, each in a process of its own, with its default callbacks, progress bar and
@@ -66,27 +67,33 @@ def table(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def write(bench: Bench, before: Path | None, data: str) -> str:
+def write(
+    bench: Bench, before: Path | None, data: str, models: Sequence[str] = MODELS, only: Sequence[str] = ()
+) -> str:
     """Measure, and return the report in Markdown.
 
     Args:
         bench: Runs the fits.
         before: An older source tree; without one there are no columns about it.
         data: What the fits train on, as it was given on the command line.
+        models: Models whose rates are measured.
+        only: Sections to write besides the rates, of `SECTIONS`; all of them if empty.
     """
     start = time.monotonic()
     trees = {"after": HERE.parent} if before is None else {"before": before.resolve(), "after": HERE.parent}
     cold = {name: _cold(bench, tree) for name, tree in trees.items()}
-    fits = {model: {name: bench.run(_case(model), tree) for name, tree in trees.items()} for model in MODELS}
+    fits = {model: {name: bench.run(_case(model), tree) for name, tree in trees.items()} for model in models}
+    chosen = [f" --only {' '.join(only)}"] if only else []
+    chosen += [f" --models {' '.join(models)}"] if tuple(models) != MODELS else []
     sections = [
-        HEAD.format(before="" if before is None else " --before DIR", data=data),
+        HEAD.format(before="" if before is None else " --before DIR", data=data, only="".join(chosen)),
         _machine(bench, trees),
         _rates(fits),
         _first_steps(cold, fits),
-        _ways(bench, trees, fits),
-        _parts(bench, trees),
-        _memory(bench, trees),
     ]
+    makers = {"ways": lambda: _ways(bench, trees, fits), "parts": lambda: _parts(bench, trees)}
+    makers["memory"] = lambda: _memory(bench, trees)
+    sections += [makers[name]() for name in only or SECTIONS]
     return "\n".join([*sections, f"All of this took {(time.monotonic() - start) / 60:.0f} minutes.\n"])
 
 

@@ -63,9 +63,9 @@ def floats(output: Any) -> list[Tensor]:
 def results(net: nn.Module, inputs: Iterable[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Outputs, and the gradients that inputs and parameters get from a sum of the outputs with random weights."""
     given = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    torch.manual_seed(1)  # the segmenter drops features out
     outputs = floats(net(*given))
-    generator = torch.Generator().manual_seed(0)
-    weighted = [(x * torch.randn(x.shape, generator=generator)).sum() for x in outputs]
+    weighted = [(x * torch.randn_like(x)).sum() for x in outputs]
     targets = [x for x in (*given, *net.parameters()) if x.requires_grad]
     gradients = torch.autograd.grad(torch.stack(weighted).sum(), targets, allow_unused=True)
     return [x.detach() for x in outputs], [gradient for gradient in gradients if gradient is not None]

@@ -34,7 +34,7 @@ def test_paper_layers() -> None:
     """C64-C128-C256-C512 and a score, at each of three scales; no normalisation on the first layer."""
     expected: list[Layer] = [("conv", (4, 2, 64)), ("leaky", 0.2)]
     for width, stride in ((128, 2), (256, 2), (512, 1)):
-        expected += [("conv", (4, stride, width)), ("norm", "InstanceNorm2d"), ("leaky", 0.2)]
+        expected += [("conv", (4, stride, width)), ("norm", "InstanceNorm"), ("leaky", 0.2)]
     expected.append(("conv", (4, 1, 1)))
     with torch.device("meta"):
         discriminator = Discriminator()
