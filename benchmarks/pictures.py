@@ -51,7 +51,7 @@ def write_segmenter(file: Path, size: tuple[int, int] = (360, 480)) -> Path:
     config = yaml.safe_load((configs_root() / "model" / "pspnet.yaml").read_text())["model"]["init_args"]
     torch.manual_seed(0)
     module = Segmentation(**config, num_classes=CLASSES, class_names=[str(i) for i in range(CLASSES)])
-    module.segmenter.input_size.copy_(torch.tensor(size))
+    module.segmenter.set_input_size(size)
     saved = {"model": "Segmentation", "hyper_parameters": dict(module.hparams), "state_dict": module.state_dict()}
     torch.save(saved, file)
     return file

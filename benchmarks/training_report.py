@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,8 @@ def write(
         _rates(fits),
         _first_steps(cold, fits),
     ]
-    makers = {"ways": lambda: _ways(bench, trees, fits), "parts": lambda: _parts(bench, trees)}
-    makers["memory"] = lambda: _memory(bench, trees)
+    makers = {"ways": partial(_ways, bench, trees, fits), "parts": partial(_parts, bench, trees)}
+    makers["memory"] = partial(_memory, bench, trees)
     sections += [makers[name]() for name in only or SECTIONS]
     return "\n".join([*sections, f"All of this took {(time.monotonic() - start) / 60:.0f} minutes.\n"])
 
@@ -183,7 +184,8 @@ def _ways(bench: Bench, trees: dict[str, Path], fits: dict[str, dict[str, Figure
     for model, ways in (("rate_distortion", usual + resident), ("plain_gan", usual + resident + compiled)):
         for name, is_resident, is_compiled, precision in ways:
             case = _case(model, resident=is_resident, compiled=is_compiled, precision=precision)
-            fit = fits[model][name] if case == _case(model) else bench.run(case, trees[name])
+            known = case == _case(model) and model in fits
+            fit = fits[model][name] if known else bench.run(case, trees[name])
             rows.append(
                 {
                     "model": model,

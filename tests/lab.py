@@ -132,6 +132,15 @@ class Distortions(Callback):
         self.found.append(float(trainer.callback_metrics["train/distortion"]))
 
 
+def write_noise(root: Path, counts: Mapping[str, int], rng: np.random.Generator) -> Path:
+    """Write a directory of square images of noise for each split, and return the root of all."""
+    for split, count in counts.items():
+        (root / split).mkdir()
+        for i in range(count):
+            Image.fromarray(rng.integers(0, 256, (24, 24, 3), np.uint8)).save(root / split / f"{i:02}.png")
+    return root
+
+
 def tampered(source: Path, target: Path, **changes: Any) -> Path:
     """A copy of a checkpoint with other entries; dictionaries are merged."""
     content = torch.load(source, weights_only=True)

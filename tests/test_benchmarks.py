@@ -16,11 +16,11 @@ from tests.processes import environment
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
-from fits import Case, Data, Figures, run_together  # noqa: E402
+from fits import Bench, Case, Data, Figures, run_together  # noqa: E402
 from gpu import Row, _timed  # noqa: E402
 from plain_loop import PlainLoop  # noqa: E402
 from probe import PARTS, Clock, Parts  # noqa: E402
-from training_report import MODELS, PLAIN_MODELS, table  # noqa: E402
+from training_report import MODELS, PLAIN_MODELS, table, write  # noqa: E402
 
 TINY = ("--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4")
 
@@ -47,6 +47,21 @@ class Counting(Clock):
     def now(self) -> int:
         self.count += 1
         return self.count
+
+
+class Remembering(Bench):
+    """Answers as if it had run the fits: 4 images/s, an older tree 2, where one model fails."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(Data(root="", segmenter=""), directory / "runs")
+
+    def run(self, case: Case, tree: Path = BENCHMARKS.parent) -> Figures:
+        old = tree.name == "older"
+        if old and case.model == "pspnet":
+            return Figures(error="no memory")
+        plain = [1.6, 1.6] if case.plain else []
+        parts = {"data": 0.5, "codec half": 1.5} if case.parts else {}
+        return Figures(batch=8, steps=[4.0, 4.0] if old else [2.0, 2.0], plain=plain, parts=parts, memory=900)
 
 
 @pytest.mark.parametrize("name", PLAIN_MODELS)
@@ -82,8 +97,25 @@ def test_parts_are_told_apart() -> None:
     assert (*expected,) == PARTS
 
 
-def test_every_model_is_in_the_report() -> None:
+def test_the_report_has_all_models(tmp_path: Path) -> None:
     assert {*MODELS} == CONFIGS.keys()
+    report = write(Remembering(tmp_path), tmp_path / "older", "camvid ROOT")
+    rows = [line.strip("| ").split(" | ") for line in report.splitlines() if line.startswith("| ")]
+    assert [row[:4] for row in rows if row[0] in MODELS][: len(MODELS)] == [
+        [model, "2.00", "4.00", "2.00x"] if model != "pspnet" else [model, "no memory", "4.00", ""] for model in MODELS
+    ]
+    (parts,) = (row for row in rows if row[:2] == ["rate_distortion", "after"] and "+25.0%" in row)
+    assert parts[2:] == ["2.000", "0.500", "1.500", "1.600", "+25.0%"]
+    assert sum("--model.recompute=true" in row[1] for row in rows if len(row) > 1) == 2
+
+
+def test_a_report_of_some_models(tmp_path: Path) -> None:
+    report = write(Remembering(tmp_path), None, "camvid ROOT", ["pspnet"], ["ways"])
+    assert "--only ways --models pspnet" in report
+    assert "Memory" not in report
+
+
+def test_tables() -> None:
     assert table([{"a": "1"}, {"b": "2"}]) == "| a | b |\n| --- | --- |\n| 1 |  |\n|  | 2 |\n"
 
 

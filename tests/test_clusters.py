@@ -6,14 +6,13 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from semcomp_pl.cli import main
 from tests.lab import write_images
 from tests.launchers import Launcher, alike, by_lightning, by_srun, by_torchrun, fit_arguments
+from tests.runs import differing, trained
 
 pytestmark = pytest.mark.slow
 
@@ -66,23 +65,6 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [*csv.DictReader(lines)]
 
 
-def state(run: Path) -> dict[str, Any]:
-    """What the last checkpoint says, without the callbacks' paths."""
-    content: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    content.pop("callbacks")
-    return content
-
-
-def same(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b)
-
-
 @pytest.mark.parametrize(
     ("launcher", "stop", "flags"),
     [
@@ -111,7 +93,7 @@ def test_a_signal_leaves_a_checkpoint_that_goes_on_exactly(
         assert ended.status == 0, ended.err[-3000:]
     runs = inside / "runs"
     assert rows(runs / "stopped") == rows(runs / "whole")
-    assert same(state(runs / "stopped"), state(runs / "whole"))
+    assert differing(trained(runs / "stopped"), trained(runs / "whole")) == []
 
 
 def test_torchrun_hands_a_signal_on_and_workers_live_on(inside: Path) -> None:
@@ -120,7 +102,7 @@ def test_torchrun_hands_a_signal_on_and_workers_live_on(inside: Path) -> None:
     assert ended.status == 1  # torchrun's own
     assert "runs/run: stopped by SIGTERM before batch" in ended.err
     assert "DataLoader worker" not in ended.err
-    assert state(inside / "runs" / "run")["loops"]["fit_loop"]["epoch_progress"]["current"]["started"] >= 2
+    assert trained(inside / "runs" / "run")["loops"]["fit_loop"]["epoch_progress"]["current"]["started"] >= 2
 
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text()

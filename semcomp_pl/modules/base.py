@@ -13,7 +13,7 @@ from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import Extra, LatentIoU, MetricSuite, is_detail
-from semcomp_pl.modules.learning import Schedule, ScheduledModule, check_accumulate
+from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.blocks import Norm, recompute_activations
 from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.nets.quantizer import Gradient
@@ -90,10 +90,9 @@ class CodecModule(ScheduledModule):
         metrics: tuple[Extra, ...] = (),
         entropy_model: EntropyModel = "context",
     ) -> None:
-        super().__init__()
+        super().__init__(schedule, gradient_clip, accumulate)
         self.save_hyperparameters(ignore=self.fixed)
         self.learning_rate, self.betas = learning_rate, betas
-        self.schedule, self.gradient_clip, self.accumulate = schedule, gradient_clip, check_accumulate(accumulate)
         self.num_classes, self.class_names = num_classes, class_names
         self.init_from, self.judge_path = init_from, judge
         self.realism_judge, self.metrics = realism_judge, metrics

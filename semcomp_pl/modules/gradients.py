@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from semcomp_pl.types import Batch
@@ -13,14 +13,19 @@ WARM_UP = 3
 """Batches before a graph is recorded: compilers, cuDNN and the allocator settle in them."""
 
 
+def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The parameters of all groups of an optimiser."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def average_gradients(optimizer: Optimizer, batches: int = 1) -> None:
     """Divide the gradients of an optimiser's parameters by a number of batches, and average them over all processes.
 
     One collective a step replaces DDP's own, which follows the graph of one loss, and cannot follow two losses that
     share a graph.
     """
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    processes = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    gradients = [p.grad for p in parameters_of(optimizer) if p.grad is not None]
+    processes = _processes()
     if processes > 1:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
@@ -87,8 +92,12 @@ class GraphedGradients:
 
 
 def _graphable(tensors: dict[str, Tensor]) -> bool:
-    alone = not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
-    return alone and all(value.is_cuda for value in tensors.values())
+    return _processes() == 1 and all(value.is_cuda for value in tensors.values())
+
+
+def _processes() -> int:
+    """Number of processes that train the model."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

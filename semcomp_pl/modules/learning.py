@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from semcomp_pl.checkpoints.checkpoint import with_part
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules.gradients import GraphedGradients, average_gradients
+from semcomp_pl.modules.gradients import GraphedGradients, average_gradients, parameters_of
 from semcomp_pl.types import Batch
 
 Schedule = Literal["cosine", "poly", "constant"]
@@ -30,21 +30,26 @@ class ScheduledModule(LightningModule):
     A step does not wait for the device. Losses and gradient norms are read every `log_every_n_steps` batches, at the
     end of an epoch and before a checkpoint is written; NaN or infinity stops training then.
 
-    Subclasses set `schedule`, `gradient_clip` and `accumulate`; `part` names their attribute that holds the plain
-    network they train.
+    `part` names the attribute of a subclass that holds the plain network it trains.
+
+    Args:
+        schedule: How all learning rates fall.
+        gradient_clip: Largest gradient norm of a step; 0 for no clipping.
+        accumulate: Number of batches per optimiser step.
+
+    Raises:
+        SemcompError: `accumulate` is below 1.
     """
 
     part: ClassVar[str]
     max_batches: int | None = None
     """Number of batches after which training ends, unless `max_epochs` ends it earlier; None for no such limit."""
 
-    schedule: Schedule
-    gradient_clip: float
-    accumulate: int
-    """Number of batches per optimiser step."""
-
-    def __init__(self) -> None:
+    def __init__(self, schedule: Schedule, gradient_clip: float, accumulate: int) -> None:
         super().__init__()
+        if accumulate < 1:
+            raise SemcompError(f"accumulate={accumulate} found, expected 1 or more; set --model.accumulate")
+        self.schedule, self.gradient_clip, self.accumulate = schedule, gradient_clip, accumulate
         self.automatic_optimization = False
         self.seed: int | None = None
         self.window_open = False
@@ -185,8 +190,7 @@ class ScheduledModule(LightningModule):
 
         A norm that is NaN or infinite stops training at the next reading.
         """
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._norms.append(nn.utils.clip_grad_norm_(parameters, self.gradient_clip or math.inf))
+        self._norms.append(nn.utils.clip_grad_norm_(parameters_of(optimizer), self.gradient_clip or math.inf))
 
     def _stop(self, batch: int, found: Mapping[str, float]) -> None:
         """Raise the error that stops training at values that are not finite."""
@@ -198,17 +202,6 @@ class ScheduledModule(LightningModule):
             f"training stopped in epoch {self.current_epoch}, batch {batch}: {values}, expected finite numbers; last "
             f"checkpoint: {last}; start from it with --model.init_from and a lower --model.learning_rate"
         )
-
-
-def check_accumulate(batches: int) -> int:
-    """The number of batches per optimiser step.
-
-    Raises:
-        SemcompError: it is below 1.
-    """
-    if batches < 1:
-        raise SemcompError(f"accumulate={batches} found, expected 1 or more; set --model.accumulate")
-    return batches
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
 from semcomp_pl.metrics import MeanIoU
 from semcomp_pl.metrics.judgement import class_scores
-from semcomp_pl.modules.learning import Schedule, ScheduledModule, check_accumulate
+from semcomp_pl.modules.learning import Schedule, ScheduledModule
 from semcomp_pl.nets.segmenter import AuxiliaryHead, Segmenter, enlarge_logits, fill_encoder
 from semcomp_pl.types import Batch
 
@@ -66,11 +66,10 @@ class Segmentation(ScheduledModule):
         num_classes: int = 19,
         class_names: list[str] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(schedule, gradient_clip, accumulate)
         self.save_hyperparameters()
         self.num_classes, self.class_names = num_classes, class_names
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.schedule, self.gradient_clip, self.accumulate = schedule, gradient_clip, check_accumulate(accumulate)
         self.encoder, self.encoder_weights = encoder, encoder_weights
         self.segmenter = Segmenter.of(self.hparams)
         self.auxiliary_weight, self.class_weights = auxiliary_weight, class_weights

@@ -32,8 +32,8 @@ class SemanticDistortionGAN(PlainGAN):
         semantic_weight: Weight v of the semantic distance.
         distance: Semantic distance t: `divergence`, `cross_entropy` or `features`.
         segmenter_scale: Size at which S reads images, as a fraction of the size that it was trained at: smaller images
-            are enlarged to it, larger ones are read as they are. Less is faster, but S sees small things less well; the
-            default is justified in docs/results/semantic_resolution.md.
+            are enlarged to it, larger ones are read as they are. Less is faster, but S sees small things less well;
+            docs/results/semantic_resolution.md has what little is known of either.
         kwargs: See `PlainGAN`.
 
     Raises:

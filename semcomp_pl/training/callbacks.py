@@ -1,4 +1,4 @@
-"""Callbacks that limit training, show it, and write a run's config, sample images and predictions."""
+"""Callbacks that limit training, and write a run's config, sample images and predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path

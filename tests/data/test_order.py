@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.data.order import EpochSampler, ShardSampler, Use, random_numbers
+from tests.lab import write_noise
 
 IMAGES = 14
 LOADERS: dict[str, dict[str, Any]] = {
@@ -23,11 +23,7 @@ LOADERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def root(tmp_path: Path, rng: np.random.Generator) -> Path:
-    for split, count in (("train", IMAGES), ("val", 3)):
-        (tmp_path / split).mkdir()
-        for i in range(count):
-            Image.fromarray(rng.integers(0, 256, (24, 24, 3), np.uint8)).save(tmp_path / split / f"{i:02}.png")
-    return tmp_path
+    return write_noise(tmp_path, {"train": IMAGES, "val": 3}, rng)
 
 
 def module(root: Path, **options: Any) -> ImageDataModule:

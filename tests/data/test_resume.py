@@ -15,6 +15,7 @@ from PIL import Image
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.data.order import EpochSampler, ShardSampler
 from semcomp_pl.errors import SemcompError
+from tests.lab import write_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 IMAGES, BATCH, EPOCHS = 14, 4, 3
@@ -81,11 +82,7 @@ class Saver(Callback):
 
 @pytest.fixture
 def root(tmp_path: Path, rng: np.random.Generator) -> Path:
-    for split, count in (("train", IMAGES), ("val", 2)):
-        (tmp_path / split).mkdir()
-        for i in range(count):
-            Image.fromarray(rng.integers(0, 256, (24, 24, 3), np.uint8)).save(tmp_path / split / f"{i:02}.png")
-    return tmp_path
+    return write_noise(tmp_path, {"train": IMAGES, "val": 2}, rng)
 
 
 def run(

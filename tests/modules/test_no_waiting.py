@@ -10,55 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from semcomp_pl.modules.gradients import average_gradients
 from semcomp_pl.types import Batch
 from tests.lab import ADVERSARIAL, CONFIGS, Lab
-
-WAITING = {
-    "_local_scalar_dense",  # Tensor.item, float, bool, if
-    "_unique",
-    "_unique2",
-    "allclose",
-    "bincount",
-    "equal",
-    "histc",
-    "is_nonzero",
-    "masked_select",
-    "multinomial",
-    "nonzero",
-    "unique_consecutive",
-    "unique_dim",
-    "unique_dim_consecutive",
-}
-"""Operators that read from a GPU, or whose result has a size that must be read."""
-
-
-class Waiting(Exception):
-    """An operator that waits for a GPU was called."""
-
-
-class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuses operators that wait for a GPU, and copies between devices."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call an operator if it may be called."""
-        kwargs = kwargs or {}
-        name = func.overloadpacket.__name__
-        masks = name in {"index", "index_put", "index_put_", "_index_put_impl_"} and any(
-            index is not None and index.dtype in {torch.bool, torch.uint8} for index in args[1]
-        )
-        if name in WAITING or masks or (str(func) == "aten.repeat_interleave.Tensor" and not kwargs.get("output_size")):
-            raise Waiting(str(func))
-        result = func(*args, **kwargs)
-        if name in {"_to_copy", "copy_"} and len({x.device for x in (*args, result) if isinstance(x, Tensor)}) > 1:
-            raise Waiting(f"{func} to {result.device}")
-        return result
-
+from tests.waiting import NoWaiting, Waiting
 
 CULPRITS: list[Callable[[Tensor], Any]] = [
     lambda x: x.max().item(),
