@@ -1,4 +1,4 @@
-"""Random crops, flips and colours of training images, as torchvision transforms of one sample at a time."""
+"""Random crops, flips, colours and faults of training images, as torchvision transforms of one sample at a time."""
 
 from typing import Any, NamedTuple
 
@@ -6,6 +6,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from semcomp_pl.data.degrade import degradation
 from semcomp_pl.data.frame import Frame
 from semcomp_pl.errors import SemcompError
 
@@ -21,12 +22,15 @@ class Augmentation(NamedTuple):
     """Whether half of the images are mirrored."""
     colour_jitter: float
     """Largest relative change of brightness, contrast and saturation."""
+    degrade: float = 0.0
+    """Share of images that lose quality, by `semcomp_pl.data.degrade.degradation`."""
 
     def transform(self) -> v2.Transform:
         """A transform of a sample's image and maps together, which draws from torch's global generator."""
         steps: list[v2.Transform] = [RandomCrop(self.crop_size, self.crop_scale)] if self.crop_size else []
         steps += [v2.RandomHorizontalFlip(0.5 * self.flip)]
         steps += [v2.ColorJitter(*[self.colour_jitter] * 3)] if self.colour_jitter else []
+        steps += [degradation(self.degrade)] if self.degrade else []
         return v2.Compose(steps)
 
 

@@ -39,6 +39,10 @@ class ImageDataModule(LightningDataModule):
             is null.
         flip: Mirror training images at random.
         colour_jitter: Largest relative change of brightness, contrast and saturation of training images.
+        degrade: Share of training images, 0 to 1, that are degraded, each in one of five ways: blur (standard deviation
+            of 0.5 to 2 pixels), noise (0.02 to 0.1 of the range), JPEG (quality 5 to 40), WebP (quality 0 to 40), or
+            made 2 to 4 times smaller and enlarged again. For segmenters that shall judge decoded images. Not with
+            `resident`.
         batch_size: Number of images in a training batch, per process.
         eval_batch_size: Number of images in a batch of validation, test or prediction.
         num_workers: Number of processes that load training batches, and of threads that build the cache.
@@ -62,6 +66,7 @@ class ImageDataModule(LightningDataModule):
         crop_size: tuple[int, int] | None = None,
         flip: bool = True,
         colour_jitter: float = 0.0,
+        degrade: float = 0.0,
         batch_size: int = 8,
         eval_batch_size: int = 8,
         num_workers: int = 2,
@@ -73,6 +78,13 @@ class ImageDataModule(LightningDataModule):
         resident: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 <= degrade <= 1:
+            raise SemcompError(f"data.degrade={degrade} found, expected a share between 0 and 1")
+        if degrade and resident:
+            raise SemcompError(
+                f"data.degrade={degrade} with data.resident=true found, expected one of them, as only loading workers "
+                "compress and blur images; give --data.resident false, or leave --data.degrade 0"
+            )
         self.source = source
         self.size = Frame(*size) if size else None
         self.train_size = Frame(*train_size) if train_size else self.size
@@ -85,7 +97,7 @@ class ImageDataModule(LightningDataModule):
         self.on_error = on_error
         self.seed = seed
         self.resident = resident
-        self.augmentation = Augmentation(self.crop_size, crop_scale, flip, colour_jitter)
+        self.augmentation = Augmentation(self.crop_size, crop_scale, flip, colour_jitter, degrade)
         self.transform = self.augmentation.transform()
 
     @property
@@ -98,8 +110,13 @@ class ImageDataModule(LightningDataModule):
         """Names of the classes 0..K-1."""
         return self.source.classes
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the sources that a mixture is made of; empty for a single source."""
+        return self.source.parts
+
     def statistics(self) -> tuple[list[float], list[float]]:
-        """Channel mean and standard deviation of the training split, range [0, 1]."""
+        """Channel mean and standard deviation over all pixels of the training split, range [0, 1]."""
         return self.store("train").statistics()
 
     def class_shares(self) -> list[float]:
@@ -141,7 +158,8 @@ class ImageDataModule(LightningDataModule):
                 "data.size=null without data.crop_size found, expected one size for all training images; give "
                 "--data.crop_size"
             )
-        store, place = self.stores["train"], (self.batch_size, self._world(), self._rank(), self.seed)
+        store = self.stores["train"]
+        place = (self.batch_size, self._world(), self._rank(), self.seed, self.source.weights(store.names))
         if len(store) < self.batch_size * self._world():
             raise SemcompError(
                 f"{self.source.root}: {len(store)} training images found, expected at least one batch of "
@@ -226,7 +244,7 @@ class ImageDataset(Dataset[dict[str, Any]]):
 
 
 class TrainingImages(ImageDataset):
-    """Augmented samples, whose random draws depend on (seed, epoch, index) alone."""
+    """Augmented samples, whose random draws depend on (seed, epoch, index, turn) alone."""
 
     def __init__(self, store: cache.Store, transform: v2.Transform, seed: int) -> None:
         super().__init__(store, transform)
@@ -234,9 +252,9 @@ class TrainingImages(ImageDataset):
 
     def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
         """The sample of a draw; of epoch 0 if an index alone is given, as Trainer(overfit_batches=...) does."""
-        epoch, index = draw if isinstance(draw, tuple) else (0, draw)
-        numbers = random_numbers(self.seed, Use.IMAGE, epoch, index)
-        with torch_seeded(int(numbers.integers(2**63))):
+        epoch, index, turn = draw if isinstance(draw, tuple) else Draw(0, draw)
+        seeds = random_numbers(self.seed, Use.IMAGE, epoch, index).integers(2**63, size=turn + 1)
+        with torch_seeded(int(seeds[turn])):
             return super().__getitem__(index)
 
 

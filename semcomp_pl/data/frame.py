@@ -53,12 +53,7 @@ def prepare(sample: Sample, source: ImageSource, frame: Frame | None) -> dict[st
     Raises:
         SemcompError: an unreadable file, an id outside the taxonomy, or a map of another size than its image.
     """
-    image = read_image(sample.image)
-    maps: dict[str, NDArray[Any]] = {}
-    if sample.label is not None:
-        maps["label"] = source.read_label(sample.label)
-    if sample.instance is not None:
-        maps["instance"] = source.read_instance(sample)
+    image, maps = read_image(sample.image), source.read_maps(sample)
     for kind, ids in maps.items():
         if ids.shape[::-1] != image.size:
             raise SemcompError(

@@ -1,5 +1,6 @@
 """Loaders of training images that say how far an epoch has come, and go on from there."""
 
+import zlib
 from typing import Any
 
 from lightning import Trainer
@@ -54,7 +55,8 @@ class TrainLoader(Resumable, DataLoader[dict[str, Any]]):
 
 
 def _identity(sampler: EpochSampler) -> dict[str, int]:
-    return {"images": sampler.images, "seed": sampler.seed, "shards": sampler.shards}
+    shares = 0 if sampler.weights is None else zlib.crc32(sampler.weights.tobytes())
+    return {"images": sampler.images, "seed": sampler.seed, "shards": sampler.shards, "shares": shares}
 
 
 def _check_order(state: dict[str, int], sampler: EpochSampler) -> None:
@@ -63,8 +65,8 @@ def _check_order(state: dict[str, int], sampler: EpochSampler) -> None:
     if found != expected:
         raise SemcompError(
             f"a checkpoint within an epoch of {found} found, expected {expected}, as otherwise some images would be "
-            "seen twice and others never; go on with the same images, --data.seed, --data.resident and, if resident, "
-            "number of processes, or from the end of an epoch"
+            "seen twice and others never; go on with the same images, shares, --data.seed, --data.resident and, if "
+            "resident, number of processes, or from the end of an epoch"
         )
 
 

@@ -1,7 +1,7 @@
 """The interface of all data sets: where images are and what their labels mean."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,8 @@ class ImageSource(ABC):
     root: Path
     classes: tuple[str, ...]
     """Names of the train ids 0..K-1; empty for data without labels."""
+    parts: tuple[str, ...] = ()
+    """Names of the sources that a mixture is made of, with which its samples' names start: `PART/...`."""
 
     @property
     def num_classes(self) -> int:
@@ -84,6 +86,19 @@ class ImageSource(ABC):
         """Instance map (H, W), 0 = no instance, of a sample that has one."""
         assert sample.instance is not None
         return read_index_map(sample.instance).astype(np.uint16)
+
+    def read_maps(self, sample: Sample) -> dict[str, NDArray[Any]]:
+        """Maps (H, W) of train ids as `label` and of instances as `instance`, of those that a sample has."""
+        maps: dict[str, NDArray[Any]] = {}
+        if sample.label is not None:
+            maps["label"] = self.read_label(sample.label)
+        if sample.instance is not None:
+            maps["instance"] = self.read_instance(sample)
+        return maps
+
+    def weights(self, names: Sequence[str]) -> NDArray[np.float64] | None:
+        """How often to draw the named training images, relative to one another; None for each once an epoch."""
+        return None
 
     def doubts(self, counts: NDArray[np.int64]) -> list[str]:
         """Sentences about anything suspicious in the pixel counts of train ids 0..255 in the training split."""

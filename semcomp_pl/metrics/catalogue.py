@@ -44,8 +44,23 @@ else:
     Extra = Literal[tuple(EXTRAS)]  # command lines list and check the names
 
 
+def by_judge(name: str, judge: str) -> str:
+    """The column of one judge among several, such as `miou@linknet`; the name itself if there is one judge alone."""
+    return f"{name}@{judge}" if judge else name
+
+
+def of_judge(column: str) -> tuple[str, str]:
+    """Name and judge of a column; the judge is empty for the mean of a panel, or if there is one judge alone."""
+    name, _, judge = column.partition("@")
+    return name, judge
+
+
 def describe(name: str) -> MetricFacts:
     """The facts of a column; an unknown column is shown under its own name and ranks nothing."""
+    name, judge = of_judge(name)
+    if judge:
+        facts = describe(name)
+        return replace(facts, label=f"{facts.label}, {judge}", detail=True)
     if name in FACTS:
         return FACTS[name]
     family = _family(name)

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
 
+from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.metrics.catalogue import EXTRAS
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
 from semcomp_pl.metrics.judgement import Judgement
 from semcomp_pl.metrics.latent_iou import LatentIoU
 from semcomp_pl.metrics.ms_ssim import MeanMSSSIM
+from semcomp_pl.metrics.part_mean import PartMean
 from semcomp_pl.metrics.psnr import MeanPSNR
 from semcomp_pl.metrics.rate import MeanRate
 
@@ -31,6 +33,7 @@ class MetricSuite(nn.Module):
         extra: Names of further metrics; a metric whose weights are missing is left out with a warning.
         latent: Metric of the symbols, for codecs that have symbols.
         discriminator: Trained discriminator as for `DiscriminatorFM`.
+        parts: Names of the sources that the images are a mixture of, for figures of each one.
 
     Raises:
         SemcompError: a judge is given without `num_classes`, or an extra metric is unknown.
@@ -44,8 +47,10 @@ class MetricSuite(nn.Module):
         extra: Sequence[str] = (),
         latent: LatentIoU | None = None,
         discriminator: nn.Module | None = None,
+        parts: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.parts, self.by_part = tuple(parts), nn.ModuleDict()
         self.psnr = MeanPSNR()
         self.ms_ssim = MeanMSSSIM()
         self.rates = nn.ModuleDict()
@@ -67,6 +72,7 @@ class MetricSuite(nn.Module):
         bpp: Mapping[str, Tensor | float] | None = None,
         label: Tensor | None = None,
         symbols: tuple[Tensor, Tensor] | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         """Add a batch.
 
@@ -76,6 +82,7 @@ class MetricSuite(nn.Module):
             bpp: Bits per pixel of each image (B,), or one number for all, by the key to report it under.
             label: Ground truth for the judge, long (B, H, W), 255 = ignore.
             symbols: The encoder's symbols of reconstructions and of originals, each (B, C, h, w).
+            names: Names of the images, which start with their source's if `parts` were given.
 
         Raises:
             SemcompError: shapes differ, or ids are outside the classes.
@@ -87,6 +94,9 @@ class MetricSuite(nn.Module):
                 self.rates[key] = MeanRate().to(image.device)
             rate = torch.as_tensor(value, device=image.device).expand(len(image))
             cast(MeanRate, self.rates[key]).update(rate)
+        if self.parts:
+            rates = {key: value.to(image.device) for key, value in (bpp or {}).items() if isinstance(value, Tensor)}
+            self._count_parts(names, {"psnr": psnr(reconstruction, image), **rates})
         if self.judgement is not None:
             self.judgement.update(reconstruction, image, label)
         if self.latent is not None and symbols is not None:
@@ -96,16 +106,26 @@ class MetricSuite(nn.Module):
         for metric in self.extra.values():
             cast(Metric, metric).update(reconstruction, image)
 
+    def _count_parts(self, names: Sequence[str], values: Mapping[str, Tensor]) -> None:
+        for key, value in values.items():
+            if key not in self.by_part:
+                self.by_part[key] = PartMean(self.parts).to(value.device)
+            cast(PartMean, self.by_part[key]).update(names, value)
+
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars by name, over all images of all processes.
 
         These are `psnr` (dB), `ms_ssim` or `ms_ssim_N` by the images' size, the rate keys (bits per pixel), the results
         of `Judgement.compute` if there is a judge and of `LatentIoU.compute` if symbols were counted,
-        `discriminator_fm`, and the extra metrics.
+        `discriminator_fm`, and the extra metrics. `PART/psnr` and rates that were given by
+        image, as `PART/bpp`, are those of one source.
         """
         values = {"psnr": self.psnr.compute(), **self.ms_ssim.compute()}
         # in the same order on all processes, as each compute is a collective call
         values |= {key: cast(MeanRate, self.rates[key]).compute() for key in sorted(self.rates)}
+        for key in sorted(self.by_part):
+            means = cast(PartMean, self.by_part[key]).compute()
+            values |= {f"{part}/{key}": mean for part, mean in means.items()}
         if self.judgement is not None:
             values |= self.judgement.compute()
         if self.latent is not None and self.latent.update_called:  # validation counts no symbols
@@ -123,6 +143,7 @@ class MetricSuite(nn.Module):
     def reset(self) -> None:
         """Discard all images and rate keys."""
         self.rates.clear()
+        self.by_part.clear()
         for part in (self.psnr, self.ms_ssim, self.judgement, self.latent, self.discriminator_fm):
             if part is not None:
                 part.reset()

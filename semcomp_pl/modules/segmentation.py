@@ -1,7 +1,8 @@
 """Segmentation: trains segmenters, whose label maps condition codecs or judge them."""
 
 import copy
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +10,15 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.losses import semantic_cross_entropy
 from semcomp_pl.metrics import MeanIoU
 from semcomp_pl.metrics.judgement import class_scores
+from semcomp_pl.metrics.miou import image_confusions
+from semcomp_pl.metrics.part_mean import PartMean
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
-from semcomp_pl.nets.segmenter import AuxiliaryHead, Segmenter, enlarge_logits, fill_encoder
+from semcomp_pl.nets.segmenter import AuxiliaryHead, Segmenter, enlarge_logits, fill_encoder, pretrained_encoder
 from semcomp_pl.types import Batch
 
 
@@ -33,7 +37,8 @@ class Segmentation(ScheduledModule):
         auxiliary_weight: Weight a of the cross-entropy from the encoder's last stage but one; 0 for none.
         class_weights: Weights of the classes in the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share in
             the training split), from Paszke et al., https://arxiv.org/abs/1606.02147.
-        encoder_weights: `imagenet` or a file with a state dict, used for fitting only; random weights if not given.
+        encoder_weights: `imagenet`, a file with a state dict (.pth), or a trained segmenter with the same encoder (name,
+            run, export or checkpoint); used for fitting only, random weights if not given.
         learning_rate: Learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         schedule: How the learning rate falls over `max_epochs`.
@@ -87,6 +92,7 @@ class Segmentation(ScheduledModule):
 
     def setup(self, stage: str) -> None:
         """Store the training size in the segmenter, compute the class weights, and load the encoder's weights."""
+        self.by_part = PartMean(self.data_parts(), (self.num_classes, self.num_classes)).to(self.device)
         if stage == "fit":
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             if data.batch_size == 1:
@@ -96,7 +102,14 @@ class Segmentation(ScheduledModule):
                 shares = torch.tensor(data.class_shares(), dtype=torch.float32)
                 self.class_weight[:] = 1 / torch.log(1.02 + F.pad(shares, (0, self.num_classes - len(shares))))
             if self.encoder_weights is not None:
-                fill_encoder(self.segmenter.net, self.encoder, self.encoder_weights)
+                fill_encoder(self.segmenter.net, self.encoder, self.encoder_weights, self._pretrained())
+
+    def _pretrained(self) -> dict[str, Any]:
+        weights = str(self.encoder_weights)
+        if weights == "imagenet" or Path(weights).suffix in {".pth", ".pt"}:
+            return pretrained_encoder(self.encoder, weights)
+        encoder: nn.Module = load_segmenter(weights).net.encoder
+        return encoder.state_dict()
 
     def _check_single_images(self, size: tuple[int, int]) -> None:
         """Refuse batches of one image if the network normalises pooled features over the batch.
@@ -132,8 +145,11 @@ class Segmentation(ScheduledModule):
         return AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the confusion matrix."""
-        self.iou.update(self.segmenter.predict(batch["image"]), batch["label"])
+        """Add a batch to the confusion matrix, and to those of the sources of a mixture."""
+        prediction, label = self.segmenter.predict(batch["image"]), batch["label"]
+        self.iou.update(prediction, label)
+        if self.by_part.parts:
+            self.by_part.update(batch["name"], image_confusions(prediction, label, self.num_classes))
 
     test_step = validation_step
 
@@ -153,3 +169,6 @@ class Segmentation(ScheduledModule):
         for name, value in class_scores(self.iou.counts(), self.class_names or ()).items():
             self.log(f"{split}/{name}", value, prog_bar=name == "miou")
         self.iou.reset()
+        for part, matrix in (self.by_part.compute() if self.by_part.parts else {}).items():
+            self.log_dict({f"{split}/{part}/{k}": v for k, v in class_scores(matrix, self.class_names or ()).items()})
+        self.by_part.reset()

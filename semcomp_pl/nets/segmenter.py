@@ -200,19 +200,24 @@ class AuxiliaryHead(nn.Sequential):
         )
 
 
-def fill_encoder(net: nn.Module, encoder: str, weights: str) -> None:
-    """Load pretrained weights into the encoder: `imagenet`, or a file with its state dict.
+def fill_encoder(net: nn.Module, encoder: str, source: str, state: Mapping[str, Any]) -> None:
+    """Load pretrained weights, the state dict of an encoder from `source`, into the encoder.
 
     Raises:
-        SemcompError: the weights are missing or do not fit.
+        SemcompError: the weights do not fit.
     """
-    # a shallower encoder lacks the deepest stages, whose weights are not used
-    found = net.encoder.load_state_dict(_encoder_weights(encoder, weights), strict=False)  # type: ignore[union-attr]
-    if found.missing_keys:
+    encoder_net: Any = net.encoder
+    missing = sorted(encoder_net.state_dict().keys() - state.keys())
+    if missing:
         raise SemcompError(
-            f"{weights}: no values for {len(found.missing_keys)} tensors of {encoder} (first: "
-            f"{found.missing_keys[0]}), expected the encoder's own state dict"
+            f"{source}: no values for {len(missing)} tensors of {encoder} (first: {missing[0]}), expected the "
+            "encoder's own state dict"
         )
+    try:
+        # a shallower encoder lacks the deepest stages, whose weights are not used
+        encoder_net.load_state_dict(dict(state), strict=False)
+    except RuntimeError as error:
+        raise SemcompError(f"{source}: {str(error).splitlines()[-1].strip()}, expected weights of {encoder}") from None
 
 
 def wheel_weights(name: str) -> dict[str, Any]:
@@ -236,8 +241,12 @@ def wheel_weights(name: str) -> dict[str, Any]:
     return dict(zip(names, values, strict=True))
 
 
-def _encoder_weights(encoder: str, weights: str) -> dict[str, Any]:
-    """State dict of an encoder, from a local file, a package with ImageNet weights, or smp's hub."""
+def pretrained_encoder(encoder: str, weights: str) -> dict[str, Any]:
+    """State dict of an encoder, from a local file, a package with ImageNet weights, or smp's hub.
+
+    Raises:
+        SemcompError: the weights are missing.
+    """
     if weights != "imagenet":
         if not Path(weights).is_file():
             raise SemcompError(

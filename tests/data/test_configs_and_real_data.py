@@ -36,6 +36,11 @@ def load(config: str, *args: str) -> ImageDataModule:
         ("coco_stuff_164k", (256, 256), 171),
         ("kodak", None, 0),
         ("comma10k", (128, 256), 0),
+        ("idd_lite", (128, 256), 7),
+        ("idd_lite_segmenter", (160, 320), 7),
+        ("streets7", (128, 256), 7),
+        ("photos", (256, 256), 0),
+        ("everything", (128, 256), 0),
     ],
 )
 def test_config_builds_its_data(config: str, size: tuple[int, int] | None, classes: int) -> None:
@@ -71,6 +76,23 @@ def test_camvid(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     cropped = Image.open(sample.image).crop((0, 60, 480, 300)).resize((256, 128), Image.Resampling.BICUBIC)
     rows = slice(3, -3)  # at the border the filter sees what lies beyond the crop
     np.testing.assert_array_equal(store[50]["image"][rows], np.asarray(cropped)[rows])
+
+
+def test_streets_of_two_sources_in_seven_classes(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    roots = {"idd": real_data("idd_lite"), "camvid": real_data("camvid")}
+    flags = [f"--data.source.sources.{name}.root={root}" for name, root in roots.items()]
+    data = load("streets7", *flags, "--data.size=[227,320]", f"--data.cache_dir={tmp_path}", "--data.num_workers=0")
+    assert [len(data.source.samples(split)) for split in ("train", "val")] == [1403 + 367, 204 + 101]
+    store = data.store("val")
+    # 0 sky, 1 building, 2 pole, 3 road, 4 pavement, 5 tree, 6 sign, 7 fence, 8 car, 9 pedestrian, 10 bicyclist, 11
+    table = np.array([6, 5, 4, 0, 1, 5, 4, 4, 3, 2, 2, 255])
+    for index, atol in ((50, 0.0), (204 + 50, 0.06)):  # CamVid's are cropped
+        label = data.source.samples("val")[index].label
+        assert label is not None
+        ids = np.asarray(Image.open(label))
+        given = np.bincount((table[ids] if index > 204 else ids).ravel(), minlength=256) / ids.size
+        found = np.bincount(store[index]["label"].ravel(), minlength=256) / store[index]["label"].size
+        np.testing.assert_allclose(found, given, atol=atol)
 
 
 def test_coco_stuff_sample(real_data: Callable[[str], Path], tmp_path: Path) -> None:

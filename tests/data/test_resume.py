@@ -12,7 +12,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from PIL import Image
 
-from semcomp_pl.data import Folder, ImageDataModule
+from semcomp_pl.data import Folder, ImageDataModule, ImageSource
 from semcomp_pl.data.order import EpochSampler, ShardSampler
 from semcomp_pl.errors import SemcompError
 from tests.lab import write_noise
@@ -90,6 +90,7 @@ def run(
     *callbacks: Callback,
     checkpoint: Path | None = None,
     trainer: dict[str, Any] | None = None,
+    source: ImageSource | None = None,
     **data: Any,
 ) -> list[Line]:
     options = {"num_workers": 0, "batch_size": BATCH, "crop_scale": (0.5, 1.0), "colour_jitter": 0.1, **data}
@@ -103,7 +104,7 @@ def run(
         default_root_dir=root,
         callbacks=list(callbacks),
         **{"max_epochs": EPOCHS, **(trainer or {})},
-    ).fit(model, ImageDataModule(Folder(str(root)), (16, 16), **options), ckpt_path=checkpoint)
+    ).fit(model, ImageDataModule(source or Folder(str(root)), (16, 16), **options), ckpt_path=checkpoint)
     return model.lines
 
 

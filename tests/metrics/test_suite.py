@@ -1,5 +1,6 @@
 """The suite gives the same figures under every batch size, device and number of processes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ NAMES = ("sky", "traffic light", "road", "car")
 KEYS = {"psnr", "ms_ssim", "bpp", "bpp_bound", "miou", "miou_agreement", "accuracy", "miou_ceiling"}
 KEYS |= {"iou_sky", "iou_traffic_light", "iou_road", "iou_car", "latent_iou", *(f"latent_iou_{c}" for c in range(3))}
 KEYS |= {"miou_ratio", "discriminator_fm", "feature_distance", "fid", "kid"}
+PARTS = ("town", "land", "sea")
 Judged = tuple[Tensor, ...]
 
 
@@ -47,9 +49,9 @@ class Colours(nn.Module):
         return torch.cat([image.double().mean(dim=(2, 3)), image.double().std(dim=(2, 3))], dim=1)
 
 
-def full_suite() -> MetricSuite:
+def full_suite(parts: Sequence[str] = ()) -> MetricSuite:
     """All metrics that need no weights but those in packages; FID and KID of a stand-in's features."""
-    suite = MetricSuite(CLASSES, Brightness(), NAMES, ["feature_distance"], LatentIoU(3, 5), realist())
+    suite = MetricSuite(CLASSES, Brightness(), NAMES, ["feature_distance"], LatentIoU(3, 5), realist(), parts)
     suite.extra.update({"fid": FID(Colours()), "kid": KID(Colours())})
     return suite
 
@@ -70,11 +72,12 @@ def batch(count: int, height: int = 32, width: int = 48, seed: int = 0) -> tuple
     return reconstruction, image, torch.rand(count, generator=generator), label
 
 
-def judged(suite: MetricSuite, data: Judged, size: int) -> dict[str, float]:
-    """All figures of `data` in batches of `size`."""
+def judged(suite: MetricSuite, data: Judged, size: int, part: str = PARTS[0]) -> dict[str, float]:
+    """All figures after `data`, images of a source `part`, in batches of `size`."""
     for reconstruction, image, rate, label in zip(*(torch.split(part, size) for part in data), strict=True):
         both = symbols(reconstruction), symbols(image)
-        suite.update(reconstruction, image, bpp={"bpp": rate, "bpp_bound": 0.25}, label=label, symbols=both)
+        bpp, names = {"bpp": rate, "bpp_bound": 0.25}, [f"{part}/{i}" for i in range(len(image))]
+        suite.update(reconstruction, image, bpp=bpp, label=label, symbols=both, names=names)
     return {key: value.item() for key, value in suite.compute().items()}
 
 
@@ -84,19 +87,23 @@ def shards() -> list[Judged]:
 
 
 def shard_figures(rank: int) -> dict[str, float]:
-    """Figures that a process gets from its own shard, with a `compute` on the way."""
-    suite = full_suite()
+    """Figures that a process gets from its own shard and source, with a `compute` on the way."""
+    suite = full_suite(PARTS)
     first, rest = zip(*((part[:1], part[1:]) for part in shards()[rank]), strict=True)
-    judged(suite, first, 1)
-    return judged(suite, rest, 2 - rank)
+    judged(suite, first, 1, PARTS[rank])
+    return judged(suite, rest, 2 - rank, PARTS[rank])
 
 
 @pytest.mark.slow
 def test_two_processes_with_uneven_shards_equal_one(tmp_path: Path) -> None:
-    alone = full_suite()
+    alone = full_suite(PARTS)
     judged(alone, shards()[0], 4)
-    expected = judged(alone, shards()[1], 3)
-    assert set(expected) == KEYS - {"ms_ssim"} | {"ms_ssim_3", "ms_ssim_2"}
+    expected = judged(alone, shards()[1], 3, PARTS[1])
+    own = {f"{part}/{key}" for part in PARTS[:2] for key in ("psnr", "bpp")}
+    assert set(expected) == KEYS - {"ms_ssim"} | {"ms_ssim_3", "ms_ssim_2"} | own
+    for part, data in zip(PARTS, shards(), strict=False):
+        assert expected[f"{part}/psnr"] == pytest.approx(psnr(*data[:2]).double().mean().item())
+        assert expected[f"{part}/bpp"] == pytest.approx(data[2].mean().item())
     for figures in call_two(shard_figures, tmp_path):
         assert figures == pytest.approx(expected, abs=1e-6)
 
