@@ -8,13 +8,13 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-from semcomp_pl.checkpoints.bundle import Saved, rounded, trained_against
+from semcomp_pl.checkpoints.bundle import Saved, exported_class, rounded, trained_against
 from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved
 from semcomp_pl.checkpoints.models import SEGMENTATION, check_known, codec_model, fingerprint_of
 from semcomp_pl.codecs.neural import TILE, NeuralCodec
 from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import find_model
+from semcomp_pl.files.places import find_model, released
 from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.nets.discriminator import Discriminator, Features
 from semcomp_pl.nets.identity import fingerprint
@@ -29,7 +29,7 @@ class _FromNumbers(Protocol):
 
 
 Built = TypeVar("Built", bound=_FromNumbers)
-_ONLY_FOR_TRAINING = ("discriminator", "auxiliary", "trained_against")
+_ONLY_FOR_TRAINING = ("discriminator", "auxiliary", "rate", "trained_against")
 _segmenters: "WeakValueDictionary[tuple[Path, int, int], Segmenter]" = WeakValueDictionary()
 
 
@@ -76,6 +76,7 @@ def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int =
         saved.model,
         fingerprint_of(saved),
         trained_against=[] if rival is None else [rival.hex()],
+        training={} if saved.training is None else saved.training.plain(),
         tile=tile,
         max_pixels=max_pixels,
     )
@@ -117,6 +118,16 @@ def load_segmenter(given: str | Path) -> "Segmenter":
     load_strictly(segmenter, saved.model, _for_coding(saved.state), path)
     _segmenters[key] = segmenter.eval().requires_grad_(False)
     return segmenter
+
+
+def known_segmenter(name: str) -> "Segmenter | None":
+    """The released segmenter of this fingerprint, in hexadecimal; None if it is none of those in `weights/`."""
+    for path in released().values():
+        if exported_class(path) == SEGMENTATION:
+            segmenter = load_segmenter(path)
+            if segmenter.fingerprint().hex() == name:
+                return segmenter
+    return None
 
 
 class TrainedDiscriminator(nn.Module):

@@ -74,7 +74,8 @@ class Settings:
         paths: Directories with Python files of codecs; directories of --config files are searched anyway.
         split: Split of the data to measure.
         images: Number of images, taken from the start of the split; all if not given.
-        judge: Segmenter that labels originals and reconstructions; no codec may have been trained against it.
+        judge: Segmenter that labels originals and reconstructions, or a list of them, a panel; no codec may have been
+            trained against any of them.
         realism_judge: Checkpoint of an adversarial model whose discriminator measures `discriminator_fm`; the model
             may not be among the codecs.
         segmenter: Segmenter, other than the judge, that makes the label maps for codecs that send one and have no
@@ -95,7 +96,7 @@ class Settings:
     paths: list[str] = field(default_factory=list)
     split: Split = "val"
     images: int | None = None
-    judge: str | None = None
+    judge: str | list[str] | None = None
     realism_judge: str | None = None
     segmenter: str | None = None
     metrics: list[Metric] = field(default_factory=list)
@@ -107,6 +108,11 @@ class Settings:
     workers: int = 2
     device: str = "cpu"
     wandb: Wandb = field(default_factory=Wandb)
+
+    @property
+    def judges(self) -> list[str]:
+        """The judges, however many were given."""
+        return [self.judge] if isinstance(self.judge, str) else list(self.judge or ())
 
 
 def sensible_references() -> list[CodecEntry]:

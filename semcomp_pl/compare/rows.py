@@ -15,6 +15,7 @@
 | psnr, ms_ssim_4, lpips, ... | float | one column per metric of single images, see `semcomp_pl.metrics`; may be null |
 | confusion | list[int] | K * K counts of pixels: row = true class, column = the judge's prediction after coding |
 | confusion_agreement | list[int] | the same with the judge's prediction of the original in place of the truth |
+| confusion@JUDGE, accuracy@JUDGE, ... | | the same of each judge, if there are several |
 | encode_seconds, decode_seconds | float | measured in the serial pass; null for images not in it |
 | peak_memory | int | bytes, measured likewise |
 | error | str | why there is no file; null exactly where `status` is `ok`. Such a row has no bytes, bpp or metrics |
@@ -32,6 +33,7 @@ import polars as pl
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
+from semcomp_pl.metrics.catalogue import of_judge
 
 Kind = Literal["model", "reference", "original"]
 Status = Literal["ok", "no_file", "failed"]
@@ -78,7 +80,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         SemcompError: as for `check`.
     """
     names = list(dict.fromkeys([*FIXED, *(name for row in rows for name in row)]))
-    return check(pl.DataFrame([{**row} for row in rows], schema={name: _type(name) for name in names}, strict=False))
+    return check(
+        pl.DataFrame([{**row} for row in rows], schema={name: column_type(name) for name in names}, strict=False)
+    )
 
 
 def merge(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -98,9 +102,9 @@ def check(rows: pl.DataFrame) -> pl.DataFrame:
             error, a rate is not that of the bytes, or a pair occurs twice.
     """
     for name in dict.fromkeys([*FIXED, *rows.columns]):
-        if rows.schema.get(name) != _type(name):
+        if rows.schema.get(name) != column_type(name):
             raise SemcompError(
-                f"column {name} of type {rows.schema.get(name)} found, expected {_type(name)}; "
+                f"column {name} of type {rows.schema.get(name)} found, expected {column_type(name)}; "
                 "make the table with rows.table"
             )
     for name, known in (("kind", get_args(Kind)), ("status", get_args(Status))):
@@ -140,7 +144,13 @@ def section_names(rows: pl.DataFrame) -> list[str]:
 
 def metric_names(rows: pl.DataFrame) -> list[str]:
     """Names of the metrics of single images, in the order of the columns."""
-    return [name for name in rows.columns if name not in FIXED and not name.startswith(SECTION)]
+    others = [name for name in rows.columns if name not in FIXED and not name.startswith(SECTION)]
+    return [name for name in others if name not in confusion_names(rows)]
+
+
+def confusion_names(rows: pl.DataFrame) -> list[str]:
+    """Names of the columns of confusion counts, in the order of the columns."""
+    return [name for name in rows.columns if of_judge(name)[0] in ("confusion", "confusion_agreement")]
 
 
 def write_results(results: Results, path: Path) -> None:
@@ -172,5 +182,6 @@ def read_results(path: Path) -> Results:
     return Results(check(rows), provenance, set_metrics)
 
 
-def _type(name: str) -> type[pl.DataType] | pl.DataType:
-    return FIXED.get(name, pl.Int64 if name.startswith(SECTION) else pl.Float64)
+def column_type(name: str) -> type[pl.DataType] | pl.DataType:
+    """Type of the column of this name."""
+    return FIXED.get(of_judge(name)[0], pl.Int64 if name.startswith(SECTION) else pl.Float64)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +80,8 @@ class Entry:
     """Standing by metric, without metrics that rank nothing; if there is no interval, by value alone."""
     to_best: dict[str, Estimate]
     """Paired difference to the best codec by metric, this minus best, over the images that both have."""
+    agreed: list[str] = field(default_factory=list)
+    """Metrics whose difference to the best codec is agreed, see `Difference.agreed`."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,47 @@ class Difference:
     other: str
     metrics: dict[str, Estimate]
     """Differences by metric, including `iou_CLASS` and `bpp`, in each metric's own unit and direction."""
+    agreed: list[str] = field(default_factory=list)
+    """Those of `miou`, `miou_agreement` and `miou_ratio` of which the intervals of all of several judges lie on the
+    same side of zero."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One of a comparison's judges."""
+
+    name: str
+    architecture: str
+    encoder: str
+    relatives: dict[str, str]
+    """Codecs that a segmenter of its kind had a part in, and what the two share: `architecture ...`, `encoders of the
+    family ...`, or `unknown`."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How far several judges agree on the order of the codecs at a rate, by the mIoU under each."""
+
+    tau: Estimate
+    """Kendall's tau of two judges' orders, -1 to 1, averaged over all pairs of judges."""
+    pairs: int
+    """Number of pairs of codecs."""
+    alike: int
+    """Number of pairs that all judges order alike."""
+    agreed: int
+    """Number of pairs for which all judges' intervals of the difference lie on the same side of zero."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a codec gains in mIoU / ceiling over another that no segmenter had a part in, by who judges."""
+
+    codec: str
+    over: str
+    relatives: Estimate
+    """Mean over the judges that are relatives of its segmenter."""
+    strangers: Estimate
+    """Mean over the judges that are strangers to all codecs."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +144,11 @@ class AtRate:
     """One per codec, in the order of `Summary.codecs`."""
     differences: list[Difference]
     """One per unordered pair of codecs that both have a point here."""
+    order: Order | None = None
+    """None unless several judges saw two codecs or more."""
+    gains: list[Gain] = field(default_factory=list)
+    """One per codec to which some judge is a relative, over the best codec without a segmenter, if there are strangers
+    too."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +209,13 @@ class Summary:
     """Level of the intervals: 0.95."""
     seed: int
     provenance: dict[str, Any]
+    judges: list[Judge] = field(default_factory=list)
+    """In the order in which they were named."""
+
+    @property
+    def strangers(self) -> list[str]:
+        """Names of the judges that are strangers to all codecs; all judges, if none is a stranger."""
+        return [one.name for one in self.judges if not one.relatives] or [one.name for one in self.judges]
 
     def point(self, codec: str, point: str) -> Point:
         """The point of this name.

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
@@ -26,6 +27,26 @@ def resolve_config(path: str) -> str:
         if shipped.is_file():
             return str(shipped)
     return path
+
+
+def with_named_configs(args: Sequence[str]) -> list[str]:
+    """Arguments with `--model=plain_gan` replaced by `--config=configs/model/plain_gan.yaml`, and so for `--data` etc.
+
+    Other values of these options stay as they are.
+    """
+    said: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        flag, equals, name = arg.partition("=")
+        directory = configs_root() / flag.removeprefix("--")
+        if flag[:2] == "--" and flag[2:] and directory.is_dir():
+            name = name if equals else next(rest, "")
+            file = f"configs/{flag[2:]}/{name}.yaml"
+            named = name.isidentifier() and Path(resolve_config(file)).is_file()
+            said += [f"--config={file}"] if named else [arg, *([] if equals else [name])]
+        else:
+            said.append(arg)
+    return said
 
 
 def is_first_process() -> bool:
@@ -133,6 +154,12 @@ def find_model(given: str) -> Path:
         f"{given}: no such model; expected a checkpoint (.ckpt), the directory of an export (manifest.json) or of a "
         "run (checkpoints/best.ckpt), or the name of one in weights/ or runs/"
     )
+
+
+def model_name(given: str) -> str:
+    """A name that distinguishes a model from others of its class: that of its run, export or checkpoint."""
+    path = Path(given)
+    return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem
 
 
 def find_directory(given: str) -> Path:

@@ -77,7 +77,7 @@ def test_summary_figures_pictures_and_provenance_stand_beside_the_rows(
         "class_path": "semcomp_pl.load",
         "init_args": {"model": files.plain},
     }
-    assert provenance["judge"]["fingerprint"] == load_segmenter(files.judge).fingerprint().hex()
+    assert provenance["judges"]["judge"]["fingerprint"] == load_segmenter(files.judge).fingerprint().hex()
     assert provenance["classes"] == CLASSES
     assert (output / "figures" / "psnr.svg").is_file()
     assert "RateDistortion" in (output / "report.md").read_text()
@@ -147,7 +147,7 @@ def test_another_comparison_is_refused(settings: Settings, run: Run, lab: Lab, t
     judge = str(lab.checkpoint(lab.model("plain_gan"), tmp_path / "gan.ckpt"))
     for other, named in (
         (replace(settings, images=2), "images, data"),
-        (replace(settings, judge=None), "judge, classes"),
+        (replace(settings, judge=None), "judges, relatives, classes"),
         (replace(settings, codecs=settings.codecs[:1]), "codecs, points, definitions"),
         (replace(settings, realism_judge=judge), "metrics"),
     ):
@@ -207,8 +207,8 @@ def test_whatever_one_pair_dies_of_the_others_are_measured(
     """Values that are no numbers from a decoder, and a judge that fails."""
     plan = fill(replace(settings, images=1, output=settings.output + "1"), lab.data())
     measurer = Measurer(plan)
-    assert measurer.instruments.judge is not None
-    measurer.instruments.judge = Broken(measurer.instruments.judge)  # type: ignore[assignment]
+    assert measurer.instruments.panel.judges
+    measurer.instruments.panel.judges["judge"] = Broken(measurer.instruments.panel.judges["judge"])  # type: ignore[assignment]
     coder = measurer.coders[2]
     added = iter([0.0, float("nan"), float("inf"), 0.0])
     decode = coder.decode

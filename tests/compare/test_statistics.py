@@ -102,8 +102,8 @@ def test_ratio_to_the_ceiling_sees_the_same_images(rng: np.random.Generator) -> 
     bootstrap, counts = Bootstrap(8, 100), hits_and_unions(matrices(rng, 8))
     part = counts.copy()
     part[:3] = np.nan
-    assert bootstrap.values({"miou": part}, NAMES, counts)["miou_ratio"] == pytest.approx(1, abs=1e-12)
-    assert "miou_ratio" not in bootstrap.values({"miou": counts}, NAMES, part)
+    assert bootstrap.values({"miou": part}, NAMES, {"miou": counts})["miou_ratio"] == pytest.approx(1, abs=1e-12)
+    assert "miou_ratio" not in bootstrap.values({"miou": counts}, NAMES, {"miou": part})
 
 
 def coverage(rng: np.random.Generator, population: Array, truth: float, name: str, images: int = 50) -> float:

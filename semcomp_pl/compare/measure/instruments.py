@@ -1,4 +1,4 @@
-"""The networks that measure reconstructions: judge, discriminator and those of metrics."""
+"""The networks that measure reconstructions: judges, discriminator and those of metrics."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -6,14 +6,14 @@ from typing import Any, cast
 from torch import Tensor
 from torchmetrics.utilities import rank_zero_warn
 
-from semcomp_pl.checkpoints.loading import load_discriminator, load_segmenter
-from semcomp_pl.codecs.pixels import as_decoded, psnr
+from semcomp_pl.checkpoints.loading import load_discriminator
+from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.compare.config import Metric
+from semcomp_pl.compare.measure.panel import Panel
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.metrics.catalogue import EXTRAS, SETS
 from semcomp_pl.metrics.discriminator_fm import DiscriminatorFM
 from semcomp_pl.metrics.fid import InceptionFeatures
-from semcomp_pl.metrics.miou import image_confusions, pixel_accuracy
 from semcomp_pl.metrics.ms_ssim import ms_ssim, ms_ssim_key
 from semcomp_pl.metrics.network import NetworkMean, in_float32
 from semcomp_pl.metrics.suite import MetricSuite
@@ -23,20 +23,23 @@ class Instruments:
     """Networks that measure reconstructions, loaded once per process.
 
     Args:
-        judge: Segmenter that labels originals and reconstructions.
+        judges: Segmenters that label originals and reconstructions.
         realism_judge: Checkpoint of the discriminator that measures `discriminator_fm`.
         metrics: Names of further metrics; a metric whose weights are missing is left out with a warning.
-        device: Device of the judge; the other networks follow the images.
+        device: Device of the judges; the other networks follow the images.
 
     Attributes:
+        panel: The judges.
         metrics: Names of the further metrics whose weights were found.
 
     Raises:
-        SemcompError: the segmenter or the discriminator does not exist.
+        SemcompError: a segmenter or the discriminator does not exist, or the judges do not go together.
     """
 
-    def __init__(self, judge: str | None, realism_judge: str | None, metrics: Sequence[Metric], device: str) -> None:
-        self.judge = None if judge is None else load_segmenter(judge).to(device)
+    def __init__(
+        self, judges: Sequence[str], realism_judge: str | None, metrics: Sequence[Metric], device: str
+    ) -> None:
+        self.panel = Panel(judges, device)
         self.discriminator = None if realism_judge is None else load_discriminator(realism_judge)
         self.realism = None if self.discriminator is None else DiscriminatorFM(self.discriminator)
         self._suite = MetricSuite(extra=[name for name in metrics if name in EXTRAS and name not in SETS])
@@ -66,27 +69,6 @@ class Instruments:
         if self.realism is not None:
             labels = None if label is None else label[None]
             found["discriminator_fm"] = self.realism.per_image(*pair, labels).item()
-        return found
-
-    def predict(self, image: Tensor) -> Tensor | None:
-        """The judge's label map (H, W) of an image (3, H, W); None without a judge."""
-        return None if self.judge is None else self.judge.predict(as_decoded(image)[None])[0]
-
-    def semantics(self, predicted: Tensor | None, label: Tensor | None, original: Tensor | None) -> dict[str, Any]:
-        """Confusion counts and accuracy of the judge's label map of a reconstruction.
-
-        Args:
-            predicted: The judge's label map (H, W) of the reconstruction.
-            label: The true label map, for the metrics without a suffix.
-            original: The judge's label map of the original, for the metrics called agreement.
-        """
-        found: dict[str, Any] = {}
-        for suffix, truth in {"": label, "_agreement": original}.items():
-            if self.judge is not None and predicted is not None and truth is not None:
-                counts = image_confusions(predicted[None], truth[None], self.judge.num_classes)[0]
-                found[f"confusion{suffix}"] = counts.flatten().tolist()
-                if counts.any():
-                    found[f"accuracy{suffix}"] = pixel_accuracy(counts).item()
         return found
 
     def features(self, reconstruction: Tensor) -> Tensor | None:

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 class Measurer:
-    """Codecs, judge and metrics of a plan, in one process.
+    """Codecs, judges and metrics of a plan, in one process.
 
     Args:
         plan: Plan of the comparison.
@@ -47,7 +47,7 @@ class Measurer:
         wanted = [
             (coder, point) for coder in self.coders for point in coder.points if (coder.codec, point, name) not in done
         ]
-        original = cache(lambda: self.instruments.predict(image))
+        original = cache(lambda: self.instruments.panel.predict(image))
         for coder, point in wanted:
             row: Row = {"codec": coder.codec, "point": point, "kind": coder.kind, "target": coder.points[point]}
             row = dict.fromkeys(FIXED) | row | {"image": name, "height": image.shape[-2], "width": image.shape[-1]}
@@ -67,7 +67,7 @@ class Measurer:
         name: str,
         image: Tensor,
         label: Tensor | None,
-        original: Callable[[], Tensor | None],
+        original: Callable[[], dict[str, Tensor]],
     ) -> Row:
         with self._working():
             data = coder.encoder(point, image, label)()
@@ -78,8 +78,8 @@ class Measurer:
             found: Row = {"bytes": len(data), "bpp": 8 * len(data) / (image.shape[-2] * image.shape[-1])}
             found |= {f"bytes_{section}": size for section, size in coder.facts.sections(data).items()}
             found |= self.instruments.quality(reconstruction, image, label)
-            predicted = self.instruments.predict(reconstruction)
-            found |= self.instruments.semantics(predicted, label, original())
+            predicted = self.instruments.panel.predict(reconstruction)
+            found |= self.instruments.panel.scores(predicted, label, original())
             if "latent_iou" in self.plan.metrics:
                 found["latent_iou"] = coder.latent_iou(image, reconstruction, label)
             features = self.instruments.features(reconstruction)
@@ -87,8 +87,8 @@ class Measurer:
             save_features(self.plan.directory, name, coder.codec, point, features)
         if name in self.plan.pictured:
             save_picture(self.plan.directory, name, coder.codec, point, reconstruction)
-            if predicted is not None:
-                save_map(self.plan.directory, name, coder.codec, point, predicted)
+            for first in [*predicted.values()][:1]:
+                save_map(self.plan.directory, name, coder.codec, point, first)
         return found
 
     @contextmanager

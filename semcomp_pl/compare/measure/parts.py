@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from semcomp_pl.compare.measure.sets import compare_sets
-from semcomp_pl.compare.rows import FIXED, PAIR, SECTION, Results, merge, read_results, write_results
+from semcomp_pl.compare.rows import FIXED, PAIR, SECTION, Results, column_type, merge, read_results, write_results
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
 
@@ -125,7 +125,7 @@ def _frames(directory: Path) -> Iterator[pl.DataFrame]:
                     "directory"
                 )
             others = [name for name in frame.columns if name not in FIXED]
-            yield frame.cast({name: pl.Int64 if name.startswith(SECTION) else pl.Float64 for name in others})
+            yield frame.cast({name: column_type(name) for name in others})
 
 
 def _read(file: Path, known: Mapping[str, Any]) -> pl.DataFrame | None:

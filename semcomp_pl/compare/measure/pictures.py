@@ -1,7 +1,7 @@
 """PNG files of the reconstructions and the judge's label maps that the report shows.
 
     pictures/IMAGE/CODEC/POINT.png        8-bit RGB
-    pictures/IMAGE/CODEC/POINT.label.png  8-bit index mask, train ids
+    pictures/IMAGE/CODEC/POINT.label.png  8-bit index mask of the first judge, train ids
 
 The original is among the codecs.
 """

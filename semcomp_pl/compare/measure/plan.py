@@ -16,7 +16,7 @@ from semcomp_pl.compare.config import Metric, Settings
 from semcomp_pl.compare.measure.coders import ORIGINAL, Candidate, Coder, original
 from semcomp_pl.compare.measure.instruments import Instruments
 from semcomp_pl.compare.measure.ranks import Share
-from semcomp_pl.compare.measure.settle import Contestant, settle
+from semcomp_pl.compare.measure.settle import Contestant, relatives, settle
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.cache import Store
 from semcomp_pl.errors import SemcompError
@@ -35,7 +35,7 @@ class Plan:
     pictured: Set[str]
     """Names of the images whose reconstructions are kept."""
     candidates: Sequence[Candidate]
-    judge: str | None
+    judges: Sequence[str]
     realism_judge: str | None
     metrics: Sequence[Metric]
     device: str
@@ -46,7 +46,7 @@ class Plan:
 
     def load(self) -> "Loaded":
         """Load what a process needs to measure."""
-        instruments = Instruments(self.judge, self.realism_judge, self.metrics, self.device)
+        instruments = Instruments(self.judges, self.realism_judge, self.metrics, self.device)
         return Loaded(instruments, [None] * len(self.candidates))
 
     def coders(self, senders: Sequence[Codec | None]) -> list[Coder]:
@@ -77,17 +77,17 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
     """Check the settings and make the plan.
 
     Raises:
-        SemcompError: codecs are unusable, or the judge is not allowed for one of them or has other classes.
+        SemcompError: codecs are unusable, or a judge is not allowed for one of them or has other classes.
     """
     store = data.store(settings.split)
     names = store.names[: settings.images]
     device = f"{settings.device}:{share.local}" if settings.device == "cuda" and share.world > 1 else settings.device
-    instruments = Instruments(settings.judge, settings.realism_judge, settings.metrics, device)
-    judge = instruments.judge
-    if judge is not None and data.num_classes not in {0, judge.num_classes}:
+    instruments = Instruments(settings.judges, settings.realism_judge, settings.metrics, device)
+    panel = instruments.panel
+    if panel.judges and data.num_classes not in {0, panel.num_classes}:
         raise SemcompError(
-            f"{settings.judge}: a judge of {judge.num_classes} classes found, the data have {data.num_classes}; "
-            "choose one that was trained on such data"
+            f"{', '.join(panel.judges)}: a judge of {panel.num_classes} classes found, the data have "
+            f"{data.num_classes}; choose one that was trained on such data"
         )
     contestants = settle(settings, instruments, data.num_classes, device)
     plan = Plan(
@@ -96,12 +96,13 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
         names=names,
         pictured=frozenset(names[i] for i in spread(len(names), settings.pictures)),
         candidates=[one.candidate for one in contestants],
-        judge=settings.judge,
+        judges=settings.judges,
         realism_judge=settings.realism_judge,
         metrics=instruments.metrics,
         device=device,
     )
-    known = [] if judge is None else list(judge.class_names or map(str, range(judge.num_classes)))
+    names_of = [[*(judge.class_names or map(str, range(judge.num_classes)))] for judge in panel.judges.values()]
+    known = next(iter(names_of), [])
     provenance = {
         "codecs": [codec for codec, _ in plan.points()],
         "points": [f"{codec}, {point}" for codec, point in plan.points()],
@@ -113,7 +114,8 @@ def prepare(settings: Settings, data: ImageDataModule, share: Share, command: st
             "split": settings.split,
             "fingerprint": _fingerprint(store, names),
         },
-        "judge": None if judge is None else judge.provenance(),
+        "judges": panel.provenance(),
+        "relatives": relatives(contestants, panel),
         "segmenters": _segmenters(contestants),
         "classes": known and (list(data.classes) or known),
         "metrics": instruments.provenance(),

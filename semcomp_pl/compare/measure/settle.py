@@ -3,15 +3,18 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, get_args
 
+from semcomp_pl.checkpoints.loading import known_segmenter
 from semcomp_pl.codecs.base import Codec, CodecFacts, Kind, facts_of
 from semcomp_pl.compare.config import CodecEntry, Settings
 from semcomp_pl.compare.measure.coders import ANY_QUALITY, ORIGINAL, Candidate
 from semcomp_pl.compare.measure.instruments import Instruments
+from semcomp_pl.compare.measure.panel import Panel, kinship
 from semcomp_pl.compare.measure.recipe import Recipe, lacks_segmenter
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import model_name
+from semcomp_pl.nets.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def settle(settings: Settings, instruments: Instruments, classes: int, device: s
     for entry, group in zip(settings.codecs, groups, strict=True):
         for one in group:
             _check_labels(one, entry, classes)
-            _refuse_rival(one, settings.judge, instruments)
+            _refuse_rival(one, instruments.panel)
     everyone = _told_apart(settings.codecs, groups)
     _refuse_own_discriminator(everyone, settings.realism_judge, instruments, classes)
     return everyone
@@ -128,19 +131,43 @@ def _check_labels(one: Contestant, entry: CodecEntry, classes: int) -> None:
         )
 
 
-def _refuse_rival(one: Contestant, judge: str | None, instruments: Instruments) -> None:
+def _refuse_rival(one: Contestant, panel: Panel) -> None:
     """Refuse a judge that was part of a codec's training or makes its label maps."""
-    if instruments.judge is None:
-        return
-    own = instruments.judge.fingerprint()
-    maker = None if one.candidate.true_labels else getattr(one.sender, "segmenter", None)
-    if maker is not None and maker.fingerprint() == own:
-        part = "makes the label maps"
-    elif own.hex() in one.facts.segmenters:
-        part = "was part of the training"
-    else:
-        return
-    raise SemcompError(f"{judge}: this segmenter {part} of {one.title} and may not judge it; name another --judge")
+    maker = _map_maker(one)
+    for name, judge in panel.judges.items():
+        own = judge.fingerprint()
+        if maker is not None and maker.fingerprint() == own:
+            part = "makes the label maps"
+        elif own.hex() in one.facts.segmenters:
+            part = "was part of the training"
+        else:
+            continue
+        raise SemcompError(f"{name}: this segmenter {part} of {one.title} and may not judge it; name another --judge")
+
+
+def _map_maker(one: Contestant) -> Segmenter | None:
+    """The segmenter that makes a codec's label maps; None if it sends none, or the true ones."""
+    maker: Segmenter | None = None if one.candidate.true_labels else getattr(one.sender, "segmenter", None)
+    return maker
+
+
+def relatives(contestants: Sequence[Contestant], panel: Panel) -> dict[str, dict[str, str]]:
+    """For each judge, the codecs that a segmenter of its kind trained or makes label maps for, and what they share.
+
+    `unknown` stands for what they share where nothing is known of a codec's segmenter but its fingerprint.
+    """
+    found: dict[str, dict[str, str]] = {name: {} for name in panel.judges}
+    for one in contestants:
+        maker = _map_maker(one)
+        own = None if maker is None else maker.fingerprint().hex()
+        trained = [known_segmenter(name) for name in one.facts.segmenters if panel.judges and name != own]
+        for name, judge in panel.judges.items():
+            kin = ["unknown" if other is None else kinship(judge, other) for other in trained]
+            kin += [] if maker is None else [kinship(judge, maker)]
+            shared = [said for said in kin if said]
+            if shared:
+                found[name][one.candidate.codec] = shared[0]
+    return found
 
 
 def _refuse_own_discriminator(
@@ -177,7 +204,7 @@ def _told_apart(entries: Sequence[CodecEntry], groups: Sequence[Sequence[Contest
     for place, (entry, group) in enumerate(zip(entries, groups, strict=True)):
         model = entry.init_args.get("model")
         if entry.codec is None and model is not None and any(owners[pair] != {place} for pair in _pairs(group)):
-            group = [_renamed(one, f"{one.candidate.codec} ({_name_of_model(str(model))})") for one in group]
+            group = [_renamed(one, f"{one.candidate.codec} ({model_name(str(model))})") for one in group]
         everyone += group
     for (codec, point), count in Counter([ORIGINAL, *_pairs(everyone)]).items():
         if count > 1:
@@ -191,9 +218,3 @@ def _pairs(contestants: Sequence[Contestant]) -> Iterator[tuple[str, str]]:
 
 def _renamed(one: Contestant, codec: str) -> Contestant:
     return replace(one, candidate=replace(one.candidate, codec=codec))
-
-
-def _name_of_model(given: str) -> str:
-    """A name that distinguishes a model from others of its class: that of its run, export or checkpoint."""
-    path = Path(given)
-    return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem

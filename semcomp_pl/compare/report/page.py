@@ -23,16 +23,19 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from semcomp_pl import __version__
-from semcomp_pl.compare.report import figures, sentences
+from semcomp_pl.compare.report import figures, sentences, trainings
 from semcomp_pl.compare.report.gallery import Gallery, gallery
-from semcomp_pl.compare.rows import Results, metric_names
+from semcomp_pl.compare.rows import Results, confusion_names, metric_names
 from semcomp_pl.compare.statistics.bootstrap import hits_and_unions
-from semcomp_pl.compare.statistics.points import IOU
+from semcomp_pl.compare.statistics.points import iou_column
 from semcomp_pl.compare.summary import Estimate, Point, Summary
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.metrics import describe, perceptual
+from semcomp_pl.metrics.catalogue import by_judge, of_judge
 from semcomp_pl.palette import COLOURS
 
+MEANING = ("miou_ratio", "miou", "miou_agreement")
+"""Metrics that the first table leads with, most telling first."""
 SCRIPTS = ("elements.js", "charts.js", "tables.js", "browser.js", "page.js")
 VENDOR = ("vendor/chart.js", "vendor/img-comparison-slider.js")
 _SIZE = 14_500_000
@@ -74,16 +77,22 @@ def write_report(directory: Path, results: Results, summary: Summary, *, picture
 def _context(directory: Path, summary: Summary) -> dict[str, Any]:
     """What the templates know."""
     metrics = [name for name in summary.metrics if any(name in one.metrics for one in summary.points)]
+    metrics.sort(key=lambda name: MEANING.index(name) if name in MEANING else len(MEANING))
     ceiling = summary.ceiling.metrics if summary.ceiling else {}
     return {
         "summary": summary,
         "metrics": metrics,
+        "judges": len(summary.judges) > 1,
+        "judged": next((name for name in MEANING if name in metrics), ""),
         "ceilings": [name for name in metrics if describe(name).ceiling and name in ceiling],
         "perceptual": perceptual(summary.metrics),
         "sections": list(dict.fromkeys(name for one in summary.points for name in one.sections if name != "total")),
         "figures": {file.stem for file in (directory / "figures").glob("*.svg")},
         "deltas": {(one.metric, one.anchor, one.test): one for one in summary.bjontegaard},
         "facts": _facts(summary.provenance),
+        "trainings": trainings.trainings(summary),
+        "budgets": trainings.budgets(summary),
+        "budgets_differ": trainings.differ(summary),
         "version": __version__,
     }
 
@@ -104,6 +113,10 @@ def _environment() -> jinja2.Environment:
         "label_of": lambda metric: describe(metric).label,
         "reason": sentences.reason,
         "sentence": sentences.warning,
+        "panel_sentence": sentences.panel,
+        "order_sentence": sentences.order,
+        "duration": trainings.duration,
+        "count": lambda value: "–" if value is None else f"{value:,}",  # noqa: RUF001
         "json_lines": lambda value: json.dumps(value, indent=1, ensure_ascii=False, default=str),
     }
     environment.globals |= {"describe": describe, "scripts": SCRIPTS, "vendor": VENDOR}
@@ -162,10 +175,19 @@ def _values(summary: Summary, results: Results, shown: Gallery) -> list[dict[int
             continue
         pair: dict[str, float | str] = {"error": row["error"]} if row["error"] is not None else {}
         numbers = {name: row[name] for name in ("bytes", "bpp", *metric_names(results.rows))}
-        numbers |= {name: _miou(row[column]) for column, name in IOU.items()}
+        numbers |= _mious(row, confusion_names(results.rows), summary.strangers)
         pair |= {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
         values[shown.images.index(row["image"])][place] = pair
     return values
+
+
+def _mious(row: dict[str, Any], columns: list[str], panel: list[str]) -> dict[str, float | None]:
+    """The mIoU of a single image under each judge, and the mean over a panel."""
+    found = {iou_column(name): _miou(row[name]) for name in columns}
+    for metric in {of_judge(name)[0] for name in found if of_judge(name)[1]}:
+        own = [value for judge in panel if (value := found.get(by_judge(metric, judge))) is not None]
+        found[metric] = float(np.mean(own)) if own else None
+    return found
 
 
 def _miou(confusion: list[int] | None) -> float | None:
@@ -202,11 +224,11 @@ def _breakable(name: str) -> Markup:
 
 
 def _facts(provenance: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Provenance as flat names and values, without the command and whatever is too long for a table."""
+    """Provenance as flat names and values, without command, trainings and whatever is too long for a table."""
     facts = []
     for name, value in provenance.items():
         if isinstance(value, dict):
-            facts += _facts(value, f"{prefix}{name}, ")
+            facts += [] if name == "training" else _facts(value, f"{prefix}{name}, ")
             continue
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         if prefix + name != "command" and 0 < len(text) <= 300:

@@ -9,16 +9,18 @@ in 87 % of 300 trials, bias-corrected ones in 93 %. Source: Efron, Canadian Jour
 Tibshirani, An Introduction to the Bootstrap, 1993, chapter 14, without acceleration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from semcomp_pl.metrics.catalogue import by_judge, of_judge
+
 Array = NDArray[np.float64]
 Sample = Mapping[str, Array]
-"""Results of one point by image: metrics (N,), and `hits_and_unions` (N, 2, K) as `miou` and `miou_agreement`. NaN
-marks an image without a value."""
+"""Results of one point by image: metrics (N,), and `hits_and_unions` (N, 2, K) as `miou` and `miou_agreement`, or those
+of each of several judges as `miou@JUDGE`. NaN marks an image without a value."""
 
 LEVEL = 0.95
 _CHUNK = 1 << 22  # number of weights converted to float64 at once: 32 MiB
@@ -51,13 +53,16 @@ class Bootstrap:
                 sums[start : start + step] = self._weights[start : start + step].astype(np.float64) @ features
         return sums
 
-    def values(self, sample: Sample, classes: list[str], ceiling: Array | None = None) -> dict[str, Array]:
+    def values(
+        self, sample: Sample, classes: list[str], ceiling: Sample | None = None, panel: Sequence[str] = ()
+    ) -> dict[str, Array]:
         """All data-set values of a point: each (1 + draws,), first over all images, then over each resampling.
 
         Args:
             sample: Results of the point by image.
             classes: Names of the K classes.
-            ceiling: `miou` (N, 2, K) of the originals.
+            ceiling: Results of the originals.
+            panel: Those of several judges whose means stand under the names without a judge.
 
         Returns:
             Means of metrics over the images that have them; `miou`, `miou_agreement` and `iou_CLASS` from sums over
@@ -67,14 +72,21 @@ class Bootstrap:
         values = self._means({name: array for name, array in sample.items() if array.ndim == 1})
         for name, array in sample.items():
             if array.ndim == 3:
-                iou = self._iou(array)
-                values[name] = _mean_of_present(iou)
-                if name == "miou":
-                    values |= {f"iou_{label}": iou[:, k] for k, label in enumerate(classes)}
-        if ceiling is not None and "miou" in sample and not (np.isnan(ceiling) & ~np.isnan(sample["miou"])).any():
-            seen = np.where(np.isnan(sample["miou"]), np.nan, ceiling)
+                values |= self._judged(name, array, classes, (ceiling or {}).get(name))
+        return values | _means_over(panel, values)
+
+    def _judged(self, name: str, counts: Array, classes: list[str], ceiling: Array | None) -> dict[str, Array]:
+        """The mIoU of one judge's counts (N, 2, K); of those with the truth also the IoU of classes, and the ratio."""
+        metric, judge = of_judge(name)
+        iou = self._iou(counts)
+        values = {name: _mean_of_present(iou)}
+        if metric != "miou":
+            return values
+        values |= {by_judge(f"iou_{label}", judge): iou[:, k] for k, label in enumerate(classes)}
+        if ceiling is not None and not (np.isnan(ceiling) & ~np.isnan(counts)).any():
+            seen = np.where(np.isnan(counts), np.nan, ceiling)
             with np.errstate(divide="ignore", invalid="ignore"):
-                values["miou_ratio"] = values["miou"] / _mean_of_present(self._iou(seen))
+                values[by_judge("miou_ratio", judge)] = values[name] / _mean_of_present(self._iou(seen))
         return values
 
     def _means(self, columns: Sample) -> dict[str, Array]:
@@ -94,6 +106,17 @@ class Bootstrap:
         with np.errstate(invalid="ignore"):
             iou: Array = sums[:, :classes] / sums[:, classes:]
         return iou
+
+
+def _means_over(panel: Sequence[str], values: Mapping[str, Array]) -> dict[str, Array]:
+    """The mean over a panel's judges of each value that all of them have."""
+    names = dict.fromkeys(of_judge(name)[0] for name in values if of_judge(name)[1])
+    columns = {name: [by_judge(name, judge) for judge in panel] for name in names}
+    return {
+        name: np.mean([values[one] for one in own], axis=0)
+        for name, own in columns.items()
+        if own and all(one in values for one in own)
+    }
 
 
 def paired(one: Sample, other: Sample) -> tuple[Sample, Sample]:

@@ -6,15 +6,16 @@ from typing import cast
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from semcomp_pl.compare.rows import SECTION, Kind, metric_names, section_names
+from semcomp_pl.compare.rows import SECTION, Kind, confusion_names, metric_names, section_names
 from semcomp_pl.compare.statistics.bootstrap import Array, Bootstrap, Sample, hits_and_unions, interval, paired
 from semcomp_pl.compare.summary import Difference, Estimate, Point
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import describe, is_detail
+from semcomp_pl.metrics.catalogue import by_judge, of_judge
 
-IOU = {"confusion": "miou", "confusion_agreement": "miou_agreement"}
-"""The metric computed from each column of confusion counts."""
+_IOU = {"confusion": "miou", "confusion_agreement": "miou_agreement"}
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,28 @@ class Setting:
     """Index of each image, 0..N-1, by name."""
     classes: list[str]
     bootstrap: Bootstrap
-    ceiling: Array | None = None
-    """`miou` (N, 2, K) of the originals."""
+    ceiling: Sample | None = None
+    """Results of the originals."""
+    judges: Sequence[str] = ()
+    """Names of the judges, if there are several."""
+    panel: Sequence[str] = ()
+    """Those of them that are strangers to all codecs, whose mean is the headline; all if there is no stranger."""
+
+    def values(self, sample: Sample) -> dict[str, Array]:
+        """All values of a point, see `Bootstrap.values`."""
+        return self.bootstrap.values(sample, self.classes, self.ceiling, self.panel)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A point, its results by image, and the resamplings that curves need."""
+    """A point, its results by image, and the resamplings that curves and the judges' orders need."""
 
     point: Point
     sample: Sample
     curve: dict[str, Array]
     """`bpp` and the ranked metrics, (1 + draws,), or (1,) if single images have no value."""
+    judged: dict[str, Array]
+    """The mIoU under each of several judges, (1 + draws,): with the truth, or without labels with the original."""
 
 
 def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) -> Measured:
@@ -59,7 +70,7 @@ def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) ->
             )
     fine = rows.filter(status="ok")
     sample = _by_image(fine, setting)
-    values = setting.bootstrap.values(sample, setting.classes, setting.ceiling)
+    values = setting.values(sample)
     estimates = _estimates(values, sample, setting.classes) | {name: Estimate(value) for name, value in given.items()}
     curve = {name: values[name] for name in estimates if name == "bpp" or (_ranked(name) and name in values)}
     if len(setting.images) == 1:
@@ -81,19 +92,44 @@ def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) ->
         decode_seconds=cast(float | None, fine["decode_seconds"].median()),
         peak_memory=peak,
     )
-    return Measured(point, sample, curve)
+    truth = "miou" if any(of_judge(name)[0] == "miou" for name in values) else "miou_agreement"
+    judged = {judge: values[by_judge(truth, judge)] for judge in setting.judges if by_judge(truth, judge) in values}
+    return Measured(point, sample, curve, judged)
 
 
 def difference(one: Measured, other: Measured, setting: Setting) -> Difference:
     """Paired differences of two points, `one` minus `other`."""
-    mine, theirs = paired(one.sample, other.sample)
-    values, others = (setting.bootstrap.values(each, setting.classes, setting.ceiling) for each in (mine, theirs))
+    values, others = paired_values(one, other, setting)
+    mine = paired(one.sample, other.sample)[0]
     with np.errstate(invalid="ignore"):  # infinite minus infinite
         gaps = {name: values[name] - others[name] for name in values}
     estimates = _estimates(gaps, mine, setting.classes)
     for name in (one.point.metrics.keys() & other.point.metrics.keys()) - gaps.keys():
         estimates[name] = Estimate(one.point.metrics[name].value - other.point.metrics[name].value)
-    return Difference(one.point.codec, other.point.codec, dict(sorted(estimates.items())))
+    agreed = [name for name in ("miou", "miou_agreement", "miou_ratio") if _agreed(name, estimates, setting.judges)]
+    return Difference(one.point.codec, other.point.codec, dict(sorted(estimates.items())), agreed)
+
+
+def paired_values(one: Measured, other: Measured, setting: Setting) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The values of two points over the images that both have."""
+    mine, theirs = paired(one.sample, other.sample)
+    return setting.values(mine), setting.values(theirs)
+
+
+def _agreed(metric: str, gaps: Mapping[str, Estimate], judges: Sequence[str]) -> bool:
+    """Whether the intervals of all of several judges lie on the same side of zero."""
+    found = [gaps[by_judge(metric, judge)] for judge in judges if by_judge(metric, judge) in gaps]
+    if len(found) < max(2, len(judges)):
+        return False
+    above = [one.low is not None and one.low > 0 for one in found]
+    below = [one.high is not None and one.high < 0 for one in found]
+    return all(above) or all(below)
+
+
+def iou_column(name: str) -> str:
+    """The metric that is computed from a column of confusion counts."""
+    metric, judge = of_judge(name)
+    return by_judge(_IOU[metric], judge)
 
 
 def _ranked(metric: str) -> bool:
@@ -108,7 +144,7 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
         if not np.isnan(column).all():
             sample[name] = np.full(len(setting.images), np.nan)
             sample[name][places] = column
-    for name, iou in IOU.items():
+    for name in confusion_names(rows):
         judged = ~rows[name].is_null().to_numpy()
         if judged.any():
             k = len(setting.classes)
@@ -116,9 +152,10 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
                 raise SemcompError(
                     f"{name} of {sorted(set(rows[name].drop_nulls().list.len()))} counts found at codec "
                     f"{rows['codec'][0]}, expected {k * k} for the {k} classes of the provenance; "
-                    "give all rows the confusion of one judge, and its class names as provenance 'classes'"
+                    "give all rows the confusion of the same judges, and its class names as provenance 'classes'"
                 )
             counts = np.array(rows[name].drop_nulls().to_list(), np.int64).reshape(-1, k, k)
+            iou = iou_column(name)
             sample[iou] = np.full((len(setting.images), 2, k), np.nan)
             sample[iou][places[judged]] = hits_and_unions(counts)
     return sample
@@ -126,15 +163,26 @@ def _by_image(rows: pl.DataFrame, setting: Setting) -> dict[str, Array]:
 
 def _estimates(values: Mapping[str, Array], sample: Sample, classes: Sequence[str]) -> dict[str, Estimate]:
     """The finite values, with an interval if more than one image has a value."""
-    unions = {f"iou_{label}": sample["miou"][:, 1, k] for k, label in enumerate(classes)} if "miou" in sample else {}
     estimates = {}
     for name, draws in values.items():
         if np.isfinite(draws[0]):
-            source = unions.get(name, sample[name if name in sample else "miou"].reshape(len(sample["bpp"]), -1)[:, 0])
-            seen = source > 0 if name in unions else ~np.isnan(source)
-            ends = interval(draws[0], draws[1:]) if np.count_nonzero(seen) > 1 else None
+            ends = interval(draws[0], draws[1:]) if np.count_nonzero(_seen(name, sample, classes)) > 1 else None
             estimates[name] = Estimate(float(draws[0]), *(ends or (None, None)))
     return estimates
+
+
+def _seen(name: str, sample: Sample, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Which images (N,) a value rests on."""
+    metric, judge = of_judge(name)
+    if name in sample and sample[name].ndim == 1:
+        return ~np.isnan(sample[name])
+    base = "miou_agreement" if metric == "miou_agreement" else "miou"
+    counts = [array for known, array in sample.items() if of_judge(known) in ((base, judge), (base, ""))]
+    counts = counts or [array for array in sample.values() if array.ndim == 3]
+    unions = counts[0][:, 1]
+    if metric.startswith("iou_"):
+        return unions[:, classes.index(metric.removeprefix("iou_"))] > 0
+    return ~np.isnan(unions[:, 0])
 
 
 def _mean_bytes(rows: pl.DataFrame) -> dict[str, float]:

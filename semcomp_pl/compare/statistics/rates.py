@@ -41,7 +41,8 @@ def at_rate(
         to_best = {metric: gap for metric, gap in gaps.items() if gap is not None}
         standing: dict[str, Standing] = {metric: "best" for metric, winner in best.items() if winner == codec}
         standing |= {metric: "tied" if _may_be_zero(gap) else "behind" for metric, gap in to_best.items()}
-        entries.append(Entry(codec, "ok", point.point, None, standing, to_best))
+        agreed = [metric for metric in to_best if metric in _pair(pairs, codec, best[metric]).agreed]
+        entries.append(Entry(codec, "ok", point.point, None, standing, to_best, agreed))
     return AtRate(target, entries, list(pairs.values()))
 
 
@@ -74,10 +75,13 @@ def _best(found: dict[str, Point]) -> dict[str, str]:
 
 def _of_pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str, metric: str) -> Estimate | None:
     """The paired difference of two codecs; None without a value, as for a class that no common image shows."""
-    if (codec, other) in pairs:
-        return pairs[codec, other].metrics.get(metric)
-    gap = pairs[other, codec].metrics.get(metric)
-    return None if gap is None else negative(gap)
+    found = _pair(pairs, codec, other)
+    gap = found.metrics.get(metric)
+    return gap if gap is None or found.codec == codec else negative(gap)
+
+
+def _pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str) -> Difference:
+    return pairs[codec, other] if (codec, other) in pairs else pairs[other, codec]
 
 
 def _may_be_zero(gap: Estimate) -> bool:

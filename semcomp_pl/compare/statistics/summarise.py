@@ -9,9 +9,10 @@ import numpy as np
 from semcomp_pl.compare.rows import Results, check
 from semcomp_pl.compare.statistics.bootstrap import LEVEL, Bootstrap
 from semcomp_pl.compare.statistics.delta import Curve, compare, swap
+from semcomp_pl.compare.statistics.judges import gains, judges_of, order, panels
 from semcomp_pl.compare.statistics.points import Measured, Setting, difference, measure
 from semcomp_pl.compare.statistics.rates import at_rate
-from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Caution, Difference, Point, Summary
+from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Caution, Difference, Judge, Point, Summary
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import describe, is_detail, ordered
 
@@ -31,7 +32,9 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
     images: list[str] = sorted(check(results.rows)["image"].unique())
     classes = [str(name) for name in results.provenance.get("classes", [])]
     places = {image: place for place, image in enumerate(images)}
-    setting = Setting(places, classes, Bootstrap(len(images), draws, seed))
+    judges = judges_of(results.provenance)
+    names, panel = panels(judges)
+    setting = Setting(places, classes, Bootstrap(len(images), draws, seed), judges=names, panel=panel)
     original, setting = _ceiling(results, setting)
     measured = _measure(results, setting, original=False)
     kinds = {one.point.codec: one.point.kind for one in measured}
@@ -39,21 +42,22 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
     measured.sort(key=lambda one: (codecs.index(one.point.codec), one.point.bpp.value if one.point.bpp else 0))
     points = [one.point for one in measured]
     ceiling = original.point if original else None
-    names = {name for one in [*points, *([ceiling] if ceiling else [])] for name in one.metrics}
+    measured_names = {name for one in [*points, *([ceiling] if ceiling else [])] for name in one.metrics}
     return Summary(
         codecs=codecs,
         images=images,
         classes=classes,
-        metrics=ordered(name for name in names if not is_detail(name)),
+        metrics=ordered(name for name in measured_names if not is_detail(name)),
         points=points,
         ceiling=ceiling,
-        at_rates=_at_rates(targets, codecs, measured, setting),
+        at_rates=_at_rates(targets, codecs, measured, setting, judges),
         bjontegaard=_deltas(codecs, measured),
         warnings=_warnings(points, ceiling, len(images), len(results.provenance.get("images", images))),
         draws=draws,
         level=LEVEL,
         seed=seed,
         provenance=dict(results.provenance),
+        judges=judges,
     )
 
 
@@ -64,7 +68,7 @@ def _ceiling(results: Results, setting: Setting) -> tuple[Measured | None, Setti
         return None, setting
     if len(originals) > 1:
         raise SemcompError(f"{len(originals)} points of kind original found, expected one; merge one comparison only")
-    return originals[0], replace(setting, ceiling=originals[0].sample.get("miou"))
+    return originals[0], replace(setting, ceiling=originals[0].sample)
 
 
 def _measure(results: Results, setting: Setting, *, original: bool) -> list[Measured]:
@@ -77,7 +81,11 @@ def _measure(results: Results, setting: Setting, *, original: bool) -> list[Meas
 
 
 def _at_rates(
-    targets: Sequence[float], codecs: Sequence[str], measured: Sequence[Measured], setting: Setting
+    targets: Sequence[float],
+    codecs: Sequence[str],
+    measured: Sequence[Measured],
+    setting: Setting,
+    judges: Sequence[Judge],
 ) -> list[AtRate]:
     samples = {(one.point.codec, one.point.point): one for one in measured}
     known: dict[tuple[str, str, str, str], Difference] = {}
@@ -89,7 +97,12 @@ def _at_rates(
             known[key] = difference(samples[key[:2]], samples[key[2:]], setting)
         return known[key]
 
-    return [at_rate(target, codecs, [one.point for one in measured], paired) for target in targets]
+    found = []
+    for target in targets:
+        at = at_rate(target, codecs, [one.point for one in measured], paired)
+        here = [samples[entry.codec, entry.point] for entry in at.entries if entry.point is not None]
+        found.append(replace(at, order=order(at, here, setting.judges), gains=gains(here, judges, setting)))
+    return found
 
 
 def _deltas(codecs: Sequence[str], measured: Sequence[Measured]) -> list[Bjontegaard]:
