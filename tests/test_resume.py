@@ -1,5 +1,6 @@
 """Runs that are killed and resumed end like runs that were not, to the bit."""
 
+import json
 import random
 import shutil
 from collections import Counter
@@ -86,7 +87,7 @@ TWICE = ["on_train_batch_end:7", "on_train_batch_end:1", "on_train_batch_start:2
         ("selective_gan", [], 1, [EPOCH_END, MID_EPOCH, TWICE, ["on_train_epoch_end:3"], ["on_validation_end:2"]]),
         ("plain_gan", ["--data.num_workers=2"], 1, [EPOCH_END, TWICE]),
         ("plain_gan", ["--data.resident=true"], 1, [EPOCH_END, TWICE]),
-        ("selective_gan", [*DDP, "--data.batch_size=1"], 2, [EPOCH_END, TWICE]),
+        ("selective_gan", [*DDP, "--data.batch_size=1", "--model.rate_weight=0.5"], 2, [EPOCH_END, TWICE]),
         ("layered_codec", ["--data.batch_size=1", "--model.accumulate=3"], 1, [EPOCH_END, TWICE]),
         ("pspnet", [], 1, [EPOCH_END, MID_EPOCH]),
         ("rate_distortion", ["--trainer.check_val_every_n_epoch=2"], 1, [["on_validation_end:2"], MID_EPOCH]),
@@ -108,6 +109,46 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(
             command = ["fit", "runs/x"]
         assert_same(whole, place.part(command, name, "none", ranks))
         assert run.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("limit", "no_limit"), [("max_steps=6", "max_steps=-1"), ("max_time=00:00:00:01", "max_time=null")]
+)
+def test_a_run_that_ended_within_an_epoch_goes_on_there(limit: str, no_limit: str, place: Place) -> None:
+    args = place.fit("rate_distortion", "--model.schedule=constant")
+    run = place.part([*args, f"--trainer.{limit}", "--trainer.max_epochs=1000"], "ended", "none")
+    epochs = json.loads((run / "training.json").read_text())["steps"] // 4 + 1
+    place.part(["fit", "runs/x", f"--trainer.{no_limit}", f"--trainer.max_epochs={epochs}"], "ended", "none")
+    whole = place.whole([*args, f"--trainer.max_epochs={epochs}"], "whole")
+    ends = trained(run), trained(whole)
+    for part in ("history_rows", "loops"):  # they count the validation in between
+        assert all(end.pop(part) for end in ends)
+    assert differing(*ends) == []
+    seen = Counter(names(place.root / "ended", 0))
+    assert seen == Counter((str(epoch), str(image)) for epoch in range(epochs) for image in range(8))
+
+
+def test_a_window_cut_short_and_the_rest_of_it_are_each_averaged(place: Place) -> None:
+    """A step after two of four accumulated batches, and a step after the other two, are two steps of two batches."""
+    args = [*place.fit("rate_distortion", "--model.schedule=constant"), "--data.batch_size=1"]
+    run = place.part([*args, "--model.accumulate=4", "--trainer.max_steps=2"], "cut", "none")
+    place.part(["fit", "runs/x", "--trainer.max_steps=4"], "cut", "none")
+    whole = place.whole([*args, "--model.accumulate=2", "--trainer.max_steps=4"], "whole")
+    for part in ("current_model_state", "optimizer_states"):
+        assert differing(trained(run)[part], trained(whole)[part]) == []
+
+
+def test_ranks_share_a_clock(place: Place) -> None:
+    args = [*place.fit("rate_distortion"), *DDP, "--data.batch_size=1", "--trainer.log_every_n_steps=2"]
+    limits = ["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=1000", "--trainer.callbacks=[tests.forks.Rates]"]
+    run = place.part([*args, *limits], "x", "none", 2)
+    rates = [(place.root / "x" / f"rates-{rank}").read_text() for rank in range(2)]
+    assert rates[0] == rates[1]
+    assert float(rates[0].splitlines()[-1]) == 0
+    facts = json.loads((run / "training.json").read_text())
+    assert (facts["processes"], facts["batch"], facts["images"]) == (2, 2, 2 * facts["steps"])
+    assert facts["steps"] == len(rates[0].splitlines())
+    assert facts["finished"]
 
 
 def test_a_resumed_run_needs_neither_its_seed_nor_its_warm_start_again(place: Place) -> None:

@@ -3,10 +3,11 @@
     model.safetensors   averaged weights: matrices and kernels in float16, vectors and statistics unchanged
     config.json         name of the class, its constructor arguments, versions
     figures.json        results of `semcomp test` for the run and what they were measured with, if it was tested
+    training.json       what the training was, if that is known
     manifest.json       SHA-256 of the other files
 
 File names are fixed and the class must be one of the suite's, so an export from an unknown source cannot name anything
-to import, open or run. The discriminator is left out: coding does not need it.
+to import, open or run. The discriminator and the entropy model of training are left out: coding needs neither.
 """
 
 import hashlib
@@ -19,12 +20,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from semcomp_pl.checkpoints.training_facts import FILE, TrainingFacts, as_json, read_training
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import new_directory
 from semcomp_pl.version import __version__
 
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
+_OPTIONAL = (FILE,)
 _PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # paths on the training machine
 
 
@@ -38,14 +41,16 @@ class Saved(NamedTuple):
     state: dict[str, Tensor]
     """Its averaged weights: those of the plain network under the network's own names (`encoder.`, `generator.`, ...),
     and tensors needed for training only (`discriminator.`, `trained_against`, ...)."""
+    training: TrainingFacts | None = None
+    """What its training was; None if that is not known."""
 
 
 def exported(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as an export stores them: matrices and kernels in half precision, without the discriminator."""
+    """Weights as an export stores them: matrices and kernels in half precision, without what only training needs."""
     return {
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
         for name, value in state.items()
-        if not name.startswith("discriminator.")
+        if not name.startswith(("discriminator.", "rate."))
     }
 
 
@@ -77,7 +82,8 @@ def write_bundle(saved: Saved, figures: dict[str, Any], directory: Path) -> None
         "versions": {"semcomp_pl": __version__, "torch": torch.__version__},
     }
     directory.parent.mkdir(parents=True, exist_ok=True)
-    _write(directory, {"config.json": _json(config), "figures.json": _json(figures)}, state)
+    training = {} if saved.training is None else {FILE: as_json(saved.training).encode()}
+    _write(directory, {"config.json": _json(config), "figures.json": _json(figures), **training}, state)
 
 
 def replace_tensors(directory: Path, target: Path, tensors: dict[str, Tensor]) -> None:
@@ -88,7 +94,8 @@ def replace_tensors(directory: Path, target: Path, tensors: dict[str, Tensor]) -
     """
     read_bundle(directory)  # for its checks
     state = load_tensors(_read(directory / "model.safetensors")) | tensors
-    _write(target, {name: _read(directory / name) for name in ("config.json", "figures.json")}, state)
+    others = ["config.json", "figures.json", *(name for name in _OPTIONAL if (directory / name).is_file())]
+    _write(target, {name: _read(directory / name) for name in others}, state)
 
 
 def _write(directory: Path, contents: dict[str, bytes], state: dict[str, Tensor]) -> None:
@@ -99,6 +106,15 @@ def _write(directory: Path, contents: dict[str, bytes], state: dict[str, Tensor]
             (part / name).write_bytes(content)
 
 
+def exported_class(directory: Path) -> str:
+    """Name of the class of an export, without a check of the other files.
+
+    Raises:
+        SemcompError: `config.json` is missing or no JSON object.
+    """
+    return str(_parse(directory / "config.json", _read(directory / "config.json")).get("model"))
+
+
 def read_bundle(directory: Path) -> Saved:
     """The model in an exported directory.
 
@@ -107,7 +123,7 @@ def read_bundle(directory: Path) -> Saved:
             model.
     """
     manifest = _parse(directory / "manifest.json", _read(directory / "manifest.json"))
-    contents = {name: _read(directory / name) for name in _FILES}
+    contents = {name: _read(directory / name) for name in (*_FILES, *(name for name in _OPTIONAL if name in manifest))}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != manifest.get(name):
             raise SemcompError(f"{directory / name}: checksum differs from manifest.json; fetch the export again")
@@ -117,7 +133,18 @@ def read_bundle(directory: Path) -> Saved:
             f"{directory}: export format {config.get('format')} found, expected {_FORMAT}; upgrade semcomp_pl"
         )
     state = rounded(load_tensors(contents["model.safetensors"]))
-    return Saved(config["model"], config["hyper_parameters"], state)
+    beside = directory.with_name(f"{directory.name}.{FILE}")  # put there by hand
+    training = read_training(directory / FILE, contents.get(FILE)) or read_training(beside)
+    return Saved(config["model"], config["hyper_parameters"], state, training)
+
+
+def figures_of(directory: Path) -> dict[str, Any]:
+    """The test results in an exported directory.
+
+    Raises:
+        SemcompError: they are missing or no JSON object.
+    """
+    return _parse(directory / "figures.json", _read(directory / "figures.json"))
 
 
 def _read(file: Path) -> bytes:

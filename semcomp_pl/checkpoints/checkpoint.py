@@ -9,10 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from semcomp_pl.checkpoints.bundle import Saved, read_bundle
+from semcomp_pl.checkpoints.training_facts import FILE, TrainingFacts, of_whole, read_training, training_facts
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import run_of_checkpoint
 
 PARTS = ("codec", "segmenter")
 """Attribute names under which modules hold the plain network that they train."""
+RECORD = "TrainingRecord"
+"""Name under which checkpoints hold the facts of the training."""
 
 
 def read_checkpoint(path: str | Path) -> Saved:
@@ -31,7 +35,15 @@ def read_checkpoint(path: str | Path) -> Saved:
         raise SemcompError(f"{path}: not a readable checkpoint ({reason}); it may be truncated or damaged") from None
     if not isinstance(content, dict) or "model" not in content:
         raise SemcompError(f"{path}: not a checkpoint of semcomp_pl; expected one that `semcomp fit` wrote")
-    return saved_of(content["model"], content["hyper_parameters"], content["state_dict"])
+    saved = saved_of(content["model"], content["hyper_parameters"], content["state_dict"])
+    return saved._replace(training=_training(content.get("callbacks", {}).get(RECORD), path))
+
+
+def _training(found: Mapping[str, Any] | None, path: Path) -> TrainingFacts | None:
+    """Facts of the training in a checkpoint, which may have gone on from there if the checkpoint is one of a run."""
+    run = run_of_checkpoint(str(path))
+    whole = None if run is None else read_training(run / FILE)
+    return of_whole(None if found is None else training_facts(found, path), whole)
 
 
 def saved_of(model: str, hyper_parameters: Mapping[str, Any], state: Mapping[str, Tensor]) -> Saved:
@@ -76,7 +88,8 @@ def load_strictly(network: nn.Module, model: str, state: Mapping[str, Tensor], p
     """
     own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in state.items()}
-    for part in ("discriminator.", "entropy.", "codec.entropy."):  # exports lack it; files from before 0.2 lack tables
+    # exports lack the first two; files from before 0.2 lack tables
+    for part in ("discriminator.", "rate.", "entropy.", "codec.entropy."):
         if not any(name.startswith(part) for name in there):
             own = {name: shape for name, shape in own.items() if not name.startswith(part)}
     differ = sorted(name for name in own.keys() | there.keys() if own.get(name) != there.get(name))

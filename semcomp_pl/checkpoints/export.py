@@ -5,23 +5,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from semcomp_pl.checkpoints.bundle import write_bundle
-from semcomp_pl.checkpoints.checkpoint import read_checkpoint
+from semcomp_pl.checkpoints.bundle import figures_of, write_bundle
+from semcomp_pl.checkpoints.checkpoint import read_saved
 from semcomp_pl.files.places import find_model, run_of_checkpoint
 
 
 def export(model: str, directory: str) -> Path:
     """Export a trained model, with any results of `semcomp test` for its run; returns the directory.
 
+    An export is exported anew, with what stands beside it about its training (`EXPORT.training.json`).
+
     Args:
-        model: Checkpoint or run, or the name of a run.
+        model: Checkpoint, run or export, or its name.
         directory: Directory to write to; new or empty.
 
     Raises:
         SemcompError: the checkpoint is unreadable, or the directory is not empty.
     """
-    target, checkpoint = Path(directory), find_model(model)
-    write_bundle(read_checkpoint(checkpoint), _figures(checkpoint), target)
+    target, source = Path(directory), find_model(model)
+    figures = figures_of(source) if source.is_dir() else _figures(source)
+    write_bundle(read_saved(source), figures, target)
     return target
 
 

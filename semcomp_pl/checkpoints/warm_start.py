@@ -6,12 +6,14 @@ from torch import Tensor
 
 from semcomp_pl.checkpoints.bundle import Saved, trained_against
 from semcomp_pl.checkpoints.checkpoint import read_saved
+from semcomp_pl.checkpoints.models import fingerprint_of
+from semcomp_pl.checkpoints.training_facts import WarmStart
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import find_model
+from semcomp_pl.files.places import find_model, model_name
 from semcomp_pl.nets.codec import CodecNet
 
 
-def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) -> None:
+def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) -> WarmStart:
     """Load encoder, generator and statistics of a network from another codec's file.
 
     If a convolution of `net` has more input channels than the other's (for a label map that the other did not see),
@@ -26,11 +28,15 @@ def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) ->
             there is none.
         path: The other codec's checkpoint, export or run, or its name.
 
+    Returns:
+        What the other codec was.
+
     Raises:
         SemcompError: the file is unreadable, the shapes differ otherwise, or the other codec was trained against a
             segmenter that the new model would not record.
     """
-    saved = read_saved(find_model(path))
+    file = find_model(path)
+    saved = read_saved(file)
     _refuse_to_forget(model, remembers, saved, path)
     own, there = _codec_part(net.state_dict()), _codec_part(saved.state)
     if "channels" in saved.hyper_parameters:
@@ -51,6 +57,7 @@ def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) ->
             f"{wrong[0]}); train both with the same filters, blocks, downsamplings, trunk, norm and upsampling, "
             "and with the same channels where the other sees label maps"
         )
+    return WarmStart(model_name(str(file)), saved.model, fingerprint_of(saved).hex())
 
 
 def _refuse_to_forget(model: str, remembers: bytes | None, saved: Saved, path: str) -> None:

@@ -1,7 +1,8 @@
 """The codec of a trained network: images to the bytes of files and back."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -35,6 +36,7 @@ class NeuralCodec(CodecFacts):
         name: Class name of the network's model.
         fingerprint: 32 bytes that identify weights and tables.
         trained_against: Fingerprints, in hexadecimal, of segmenters that may not judge it.
+        training: What its training was, as plain JSON; empty if that is not known.
         tile: Largest side in pixels that the networks process at once; larger images are tiled to bound the memory.
         max_pixels: Largest number of pixels of an image to decompress; larger ones are refused.
 
@@ -51,12 +53,13 @@ class NeuralCodec(CodecFacts):
         name: str,
         fingerprint: bytes,
         trained_against: Sequence[str] = (),
+        training: Mapping[str, Any] = MappingProxyType({}),
         tile: int = TILE,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.net, self.name, self.label = net, name, name
         self.fingerprint, self.tile, self.max_pixels = fingerprint, tile, max_pixels
-        self._trained_against = trained_against
+        self._trained_against, self._training = trained_against, training
         self._segmenter: Segmenter | None = None
         self._keep: Sequence[str] | None = None
         shape = net.shape
@@ -162,6 +165,10 @@ class NeuralCodec(CodecFacts):
         parsed = container.parse(data)
         parts = {section.kind.name.lower(): len(section.data) for section in parsed.sections}
         return {"header": parsed.overhead, **parts}
+
+    def provenance(self) -> Mapping[str, Any]:
+        """See `CodecFacts.provenance`: the facts of its training (`semcomp_pl.checkpoints.training_facts`)."""
+        return {"training": dict(self._training)} if self._training else {}
 
     def encode_again(
         self, reconstruction: Tensor, image: Tensor, label: Tensor | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -13,9 +13,12 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output, write_file, write_text
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.types import Batch
+
+T = TypeVar("T")
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -31,29 +34,62 @@ class SaveRunConfig(SaveConfigCallback):
         write_text(directory / self.config_filename, self.parser.dump(self.config, skip_none=False))
 
 
-def agreed(trainer: Trainer, verdict: bool) -> bool:
-    """The verdict of rank 0, asked before or after a batch.
+def told(trainer: Trainer, value: T) -> T | None:
+    """The value of rank 0, asked before or after a batch; None if processes do not exchange it there.
 
     Several processes exchange it every `log_every_n_steps` batches, for that waits for the device.
     """
     if trainer.world_size == 1:
-        return verdict
+        return value
     interval: int = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
     # not after an odd number of batches, as before it gradients of accumulate=2 wait for a step
-    return trainer.fit_loop.total_batch_idx % interval == 0 and bool(trainer.strategy.broadcast(verdict))
+    return trainer.strategy.broadcast(value) if trainer.fit_loop.total_batch_idx % interval == 0 else None
+
+
+def agreed(trainer: Trainer, verdict: bool) -> bool:
+    """The verdict of rank 0, where processes exchange it; see `told`."""
+    return bool(told(trainer, verdict))
 
 
 class TimeLimit(Timer):
-    """Lightning's Timer, which does not wait for the device after each batch, and logs the last one.
+    """Measures the time of training; if it is limited, learning rates fall to their end in that time.
+
+    Time is that between the first batch and the last, with all validations and checkpoints in between, over all
+    resumptions; what a killed process did after its last checkpoint does not count, as it is done again.
+
+    Unlike Lightning's Timer it does not wait for the device after each batch, and logs the last one.
 
     Args:
-        duration: Time of training, as for `Trainer(max_time=...)`.
+        duration: Time of training, as for `Trainer(max_time=...)`; None for no limit.
+
+    Raises:
+        SemcompError: there is no time to train in.
     """
 
+    def __init__(self, duration: Any = None) -> None:
+        super().__init__(duration)
+        if self._duration == 0:
+            raise SemcompError(f"max_time={duration} found, expected more than no time; set --trainer.max_time")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Tell the model that time limits its training."""
+        self._tell(pl_module, 0.0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock where the checkpoint's stood, which is the same in all processes."""
+        self._tell(pl_module, self._offset)
+        super().on_train_start(trainer, pl_module)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """Make this batch the last if the time has run out."""
-        if agreed(trainer, (self.time_remaining() or 0) <= 0):
-            trainer.should_stop = True
+        """Tell the model how much of the time is over, and make this batch the last if all is."""
+        seconds = None if self._duration is None else told(trainer, self.time_elapsed())
+        if seconds is not None:
+            self._tell(pl_module, seconds)
+            trainer.should_stop = trainer.should_stop or seconds >= (self._duration or 0)
+
+    def _tell(self, pl_module: LightningModule, seconds: float) -> None:
+        if self._duration is not None:
+            cast(Any, pl_module).time_done = seconds / self._duration
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from semcomp_pl.data.resume import Resumable
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output, remove_parts, write_file
-from semcomp_pl.training.callbacks import agreed
+from semcomp_pl.training.callbacks import TimeLimit, agreed
 from semcomp_pl.training.history import RunHistory
 
 
@@ -64,6 +64,12 @@ class RunCheckpoint(ModelCheckpoint):
         paths = {key: moved(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end of an epoch; if training ends within the epoch, so that it may go on there."""
+        within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        with _within_epoch(trainer) if within and _goes_on_within(trainer, pl_module) else nullcontext():
+            super().on_train_epoch_end(trainer, pl_module)
+
 
 class LastCheckpoint(RunCheckpoint):
     """`last.ckpt`, which resumed training goes on from: written after validations and every few minutes.
@@ -110,8 +116,7 @@ class LastCheckpoint(RunCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._last_global_step_saved = trainer.global_step  # nothing is new yet
         self._obstacle = _obstacle(trainer, pl_module)
-        # the state of other loaders counts the batch that is fetched, but not trained on yet
-        self._resumable = self._obstacle is None and isinstance(trainer.train_dataloader, Resumable)
+        self._resumable = _goes_on_within(trainer, pl_module)
         loop, reason = trainer.fit_loop, self._obstacle or self._gap
         if reason is not None and loop.restarting and not loop.epoch_loop.batch_progress.is_last_batch:
             raise SemcompError(
@@ -165,6 +170,25 @@ def _obstacle(trainer: Trainer, pl_module: LightningModule) -> str | None:
     return None
 
 
+def _goes_on_within(trainer: Trainer, pl_module: LightningModule) -> bool:
+    """Whether training can go on between any two batches."""
+    # the state of other loaders counts the batch that is fetched, but not trained on yet
+    return _obstacle(trainer, pl_module) is None and isinstance(trainer.train_dataloader, Resumable)
+
+
+@contextmanager
+def _within_epoch(trainer: Trainer) -> Iterator[None]:
+    """Lightning's counters as if it had not taken the epoch for processed."""
+    progress: Any = trainer.fit_loop.epoch_progress
+    for counts in (progress.total, progress.current):
+        counts.processed -= 1
+    try:
+        yield
+    finally:
+        for counts in (progress.total, progress.current):
+            counts.processed += 1
+
+
 @contextmanager
 def _before_batch(trainer: Trainer) -> Iterator[None]:
     """Lightning's counters without the batch that was just fetched."""
@@ -188,6 +212,8 @@ class Progress(NamedTuple):
     """Number of finished epochs."""
     batches: int
     """Number of batches of all epochs."""
+    seconds: float
+    """Time of training; 0 in checkpoints that do not say."""
     rows: int | None
     """Number of rows of the history; None in checkpoints that do not say."""
 
@@ -198,4 +224,5 @@ def read_progress(checkpoint: Path) -> Progress:
     loop = content["loops"]["fit_loop"]
     epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
     epochs = epoch["started"] if batch["is_last_batch"] else epoch["processed"]
-    return Progress(epochs, batch["total"]["processed"], content.get("history_rows"))
+    seconds = content["callbacks"].get(TimeLimit.__qualname__, {}).get("time_elapsed", {}).get("train", 0.0)
+    return Progress(epochs, batch["total"]["processed"], seconds, content.get("history_rows"))

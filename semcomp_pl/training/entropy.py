@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from semcomp_pl.checkpoints.bundle import replace_tensors
-from semcomp_pl.checkpoints.checkpoint import PARTS
+from semcomp_pl.checkpoints.checkpoint import PARTS, read_saved
 from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import Content
@@ -26,14 +27,16 @@ from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.modules.learning import schedule_factor
-from semcomp_pl.nets.context import ContextNet, Frozen
+from semcomp_pl.nets.context import ContextNet
 
 if TYPE_CHECKING:
     from semcomp_pl.coding.label_map import Prior
 
-STEPS, PASSES = 2000, 12
-_CELLS = 4096  # latent cells in a training batch; chosen by hand
-_LEARNING_RATE = 3e-3  # chosen by hand
+STEPS = 1200
+# chosen by trial: docs/results/entropy.md
+_CELLS = 2048  # latent cells in a batch of a step
+_IMAGES = 4  # images coded for each step
+_LEARNING_RATE, _WEIGHT_DECAY = 1e-2, 0.1
 
 
 class Sent(NamedTuple):
@@ -48,7 +51,11 @@ class Sent(NamedTuple):
 
 
 def fit_entropy(
-    codec: NeuralCodec, data: ImageDataModule, steps: int = STEPS, passes: int = PASSES
+    codec: NeuralCodec,
+    data: ImageDataModule,
+    steps: int = STEPS,
+    passes: int | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Fit a codec's tables on the augmented training split; encoder and generator stay unchanged.
 
@@ -56,7 +63,9 @@ def fit_entropy(
         codec: Codec of a trained model; it keeps the tables that it has.
         data: Data that the model was trained on.
         steps: Training steps of the context network, if the model has one.
-        passes: Number of passes over the split, each with new random augmentation.
+        passes: Number of passes over the split, each with new random augmentation; as many, or such a part of one, as
+            give four images for each step if not given.
+        start: State of the context network of training, from which the fit starts; from random weights if not given.
 
     Returns:
         State dictionary for the codec's `net.entropy`.
@@ -64,28 +73,35 @@ def fit_entropy(
     Raises:
         SemcompError: the model needs label maps that the data lack, or a number is below 1.
     """
-    if steps < 1 or passes < 1:
+    if steps < 1 or (passes is not None and passes < 1):
         raise SemcompError(
             f"steps={steps} and passes={passes} found, expected 1 or more; for tables without a network train with "
             "--model.entropy_model static"
         )
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
-        sent = _transmit(codec, data, passes)
+        sent = transmit(codec, data, steps, passes)
         tables = codec.net.build_tables()
         static = normalise(tables.latent_coder().count(sent.symbols))
-        context = _train(codec, sent, steps) if tables.kind == "context" else None
+        shape, context = codec.net.shape, None
+        if tables.kind == "context":
+            net = ContextNet(shape.channels, shape.levels, codec.net.side_channels)
+            net.load_state_dict(net.state_dict() if start is None else dict(start))
+            context = fit_context(net, sent, steps).freeze()
         prior = None if sent.labels is None else _fit_labels(codec.num_classes, sent.labels)
     tables.fill(static.astype(np.int32), context, prior)
     return tables.state_dict()
 
 
-def _transmit(codec: NeuralCodec, data: ImageDataModule, passes: int) -> Sent:
-    loader = DataLoader(ImageDataset(data.store("train"), data.transform), data.eval_batch_size)
-    batches = track(_repeat(loader, passes), "Collecting symbols", len(loader) * passes, transient=True)
+def transmit(codec: NeuralCodec, data: ImageDataModule, steps: int, passes: int | None = None) -> Sent:
+    """What a codec sends for augmented training images, as `fit_entropy` takes them."""
+    images = ImageDataset(data.store("train"), data.transform)
+    wanted = _IMAGES * steps if passes is None else passes * len(images)
+    order = torch.cat([torch.randperm(len(images)) for _ in range(math.ceil(wanted / len(images)))])
+    loader = DataLoader(Subset(images, order[:wanted].tolist()), data.eval_batch_size)
     symbols, labels, cells = [], [], []
     with torch.no_grad():
-        for batch in batches:
+        for batch in track(loader, "Collecting symbols", transient=True):
             contents = codec.analyse(batch["image"], batch.get("label"))
             symbols += [content.symbols for content in contents]
             labels += [content.labels for content in contents if content.labels is not None]
@@ -94,35 +110,29 @@ def _transmit(codec: NeuralCodec, data: ImageDataModule, passes: int) -> Sent:
     return Sent(np.stack(symbols), np.stack(labels) if labels else None, np.stack(known) if known else None)
 
 
-def _repeat(loader: DataLoader[dict[str, Any]], passes: int) -> Iterator[dict[str, Any]]:
-    for _ in range(passes):
-        yield from loader
-
-
 def _on_grid(codec: NeuralCodec, content: Content) -> NDArray[np.uint8] | None:
     """The label map on the latent grid, as the context model sees it; None if none is sent."""
     labels = codec.net.label_section()
     return None if labels is None else labels.on_grid(content)
 
 
-def _train(codec: NeuralCodec, sent: Sent, steps: int) -> Frozen:
-    """A context network trained for `steps` on cross-entropy, then rounded to integers."""
-    shape = codec.net.shape
-    net = ContextNet(shape.channels, shape.levels, codec.net.side_channels)
-    optimizer = AdamW(net.parameters(), _LEARNING_RATE, betas=(0.9, 0.99))
+def fit_context(net: ContextNet, sent: Sent, steps: int) -> ContextNet:
+    """Train a context network on the cross-entropy of symbols; returns the network itself."""
+    optimizer = AdamW(net.parameters(), _LEARNING_RATE, betas=(0.9, 0.99), weight_decay=_WEIGHT_DECAY, fused=True)
     batch = max(1, _CELLS // math.prod(sent.symbols.shape[2:]))
-    rng = np.random.default_rng(0)
+    symbols, cells = (None if values is None else torch.from_numpy(values) for values in (sent.symbols, sent.cells))
+    assert symbols is not None
     for step in track(range(steps), "Fitting the context model", transient=True):
         for group in optimizer.param_groups:
             group["lr"] = _LEARNING_RATE * schedule_factor("cosine", step / steps)
-        chosen = rng.integers(0, len(sent.symbols), batch)
-        symbols = sent.symbols[chosen]
-        nats: Tensor = net(symbols, None if sent.cells is None else sent.cells[chosen]) / symbols.size
+        chosen = torch.randint(len(symbols), (batch,))
+        truth = symbols[chosen].long()
+        nats = F.cross_entropy(net(truth, None if cells is None else cells[chosen].long()), truth)
         optimizer.zero_grad()
         nats.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
-    return net.freeze()
+    return net
 
 
 def _fit_labels(classes: int, labels: NDArray[np.uint8]) -> Prior:
@@ -149,8 +159,12 @@ def bits_per_image(codec: NeuralCodec, data: ImageDataModule) -> dict[str, float
     return {name: bits / images for name, bits in totals.items()}
 
 
-def fit_file(path: Path, data: ImageDataModule, steps: int, passes: int, target: Path | None = None) -> NeuralCodec:
+def fit_file(
+    path: Path, data: ImageDataModule, steps: int, passes: int | None = None, target: Path | None = None
+) -> NeuralCodec:
     """Fit the tables of a checkpoint or export and write them to it, or to a copy; returns the codec of that file.
+
+    If the codec was trained with a rate in its loss, the fit starts from the entropy model of training.
 
     Raises:
         SemcompError: the file is unreadable, not a codec, or of another number of classes than the data.
@@ -160,7 +174,9 @@ def fit_file(path: Path, data: ImageDataModule, steps: int, passes: int, target:
         raise SemcompError(
             f"{path}: a model of {codec.num_classes} classes found, the data have {data.num_classes}; give its own data"
         )
-    fitted = fit_entropy(codec, data, steps, passes)
+    part = "rate.net."
+    known = {k.removeprefix(part): v for k, v in read_saved(path).state.items() if k.startswith(part)}
+    fitted = fit_entropy(codec, data, steps, passes, known or None)
     target = target or path
     if path.is_dir():
         replace_tensors(path, target, {f"entropy.{name}": value for name, value in fitted.items()})

@@ -23,6 +23,8 @@ _SECONDS = 10.0  # in which a process ends
 class StopAtSignal(Callback):
     """Ends training at SIGTERM or SIGUSR1 between two batches, with a `last.ckpt` from which it goes on exactly.
 
+    Only learning rates that time limits depend on the clock.
+
     The first process decides, so that all stop before the same batch. Its exit status is 75. The others end with 0, and
     before it, because launchers kill all processes when one ends with an error.
 
