@@ -114,6 +114,15 @@ class Names(Callback):
             file.write(" ".join([str(trainer.current_epoch), *batch["name"]]) + "\n")
 
 
+class Rates(Callback):
+    """Appends the learning rate of each training batch to the file `rates-RANK`."""
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Write it."""
+        with Path(f"rates-{trainer.global_rank}").open("a") as file:
+            file.write(f"{trainer.optimizers[0].param_groups[0]['lr']!r}\n")
+
+
 def _serve() -> None:
     import semcomp_pl.cli.train
     import semcomp_pl.modules  # noqa: F401

@@ -1,5 +1,6 @@
-"""Every command of every sweep, as W&B would run it, goes through the real parser."""
+"""Every command of every sweep goes through the real parser, and is what W&B would run."""
 
+import shlex
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,8 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from semcomp_pl.cli import main
+from semcomp_pl.files.places import configs_root, snake_case
+from tests.lab import CODECS
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
 
@@ -36,14 +39,42 @@ def parsed(command: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
-def test_every_point_of_the_grid_is_parsed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_points_of_the_grid_reach_the_configuration(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = list(commands(yaml.safe_load(file.read_text())))
     assert len(points) >= 9
-    for point, command in points:
+    for point, command in (points[0], points[len(points) // 2], points[-1]):
         config = parsed(command, capsys)
+        model = point.pop("model", None)
+        assert model is None or snake_case(config["model"]["class_path"]) == model
+        assert config["seed_everything"] == point.pop("seed_everything", 0)
         for name, value in point.items():
             assert config["model"]["init_args"][name.removeprefix("model.")] == value
         assert config["trainer"]["logger"]["class_path"].endswith("WandbLogger")
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
+def test_the_suite_runs_the_commands_that_an_agent_would_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them, after they went through the real parser."""
+    assert main(["sweep", str(file), "--dry-run", "--wandb=true", "--trainer.max_epochs=7"]) == 0
+    planned = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    asked = [command for _, command in commands(yaml.safe_load(file.read_text()))]
+    assert [[word for word in line[4:-3] if word != "--trainer.max_epochs=7"] for line in planned] == asked
+    assert all("--trainer.max_epochs=7" in line for line in planned)
+
+
+def test_a_study_gives_every_model_what_it_has_arguments_for(capsys: pytest.CaptureFixture[str]) -> None:
+    points = commands(yaml.safe_load((SWEEPS[0].parent / "models.yaml").read_text()))
+    configs = {point["model"]: parsed(command, capsys) for point, command in points if point["seed_everything"] == 0}
+    assert configs.keys() == set(CODECS)
+    shared = yaml.safe_load((configs_root() / "study" / "camvid.yaml").read_text())
+    for name, config in configs.items():
+        given = config["model"]["init_args"]
+        for key, value in shared["model"]["init_args"].items():
+            assert given.get(key, value) == (None if (name, key) == ("layered_codec", "init_from") else value)
+        sends = name in {"conditional_gan", "selective_gan", "layered_codec", "semantic_distortion_gan"}
+        assert ("segmenter" in given) == sends
+        assert shared["trainer"].items() <= config["trainer"].items()
+        assert shared["data"].items() <= config["data"].items()
 
 
 @pytest.mark.parametrize(

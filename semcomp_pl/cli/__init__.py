@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import expand_home, find_directory, is_export, resolve_config
+from semcomp_pl.files.places import expand_home, find_directory, is_export, resolve_config, with_named_configs
 from semcomp_pl.version import __version__
 
 USAGE = """usage: semcomp COMMAND ...
@@ -29,6 +29,7 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
   export     write half-precision weights and JSON to share:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
   compare    run codecs over the same images:     semcomp compare --config configs/compare/streets.yaml
              or only the ones you name:   semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
+  sweep      train a model for each point of a W&B sweep:  semcomp sweep sweeps/rate.yaml --workers 2
   report     write summary, figures and report of a comparison, finished or not:  semcomp report DIR
   demo       run everything on procedural street scenes, in minutes:   semcomp demo --output demo
 
@@ -39,7 +40,7 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
 TRAINING = ("fit", "validate", "test", "predict")
 COMMANDS = {
     **dict.fromkeys(TRAINING, "train"),
-    **{name: name for name in ("compress", "decompress", "inspect", "export", "compare", "demo")},
+    **{name: name for name in ("compress", "decompress", "inspect", "export", "compare", "sweep", "demo")},
     "report": "compare:report",
     "fit-entropy": "fit_entropy",
 }
@@ -91,7 +92,7 @@ def _run(command: str, args: list[str]) -> int | None:
     if command not in COMMANDS:
         raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
     if command in TRAINING:
-        args = [command, *_run_arguments(command, args)]
+        args = [command, *run_arguments(command, args)]
     status: int | None = _imported(command)(args)
     return status
 
@@ -113,8 +114,12 @@ def _imported(command: str) -> Callable[[list[str]], int | None]:
     return run
 
 
-def _run_arguments(command: str, args: list[str]) -> list[str]:
-    """Replace a leading run (or export) by its config and checkpoint, and find the shipped configs/ from anywhere."""
+def run_arguments(command: str, args: list[str]) -> list[str]:
+    """Arguments of LightningCLI for those of a training command.
+
+    A leading run (or export) is replaced by its config and checkpoint, and `--model=plain_gan` by the file of that
+    name; the shipped configs/ are found from anywhere.
+    """
     for arg in args:
         if arg.endswith("=None"):
             raise SemcompError(
@@ -122,7 +127,7 @@ def _run_arguments(command: str, args: list[str]) -> list[str]:
             )
     if args and not args[0].startswith("-"):
         args = [*_directory_arguments(command, args[0]), *args[1:]]
-    flags = (arg.rpartition("=") for arg in args)
+    flags = (arg.rpartition("=") for arg in with_named_configs(args))
     return [flag + equals + resolve_config(path) for flag, equals, path in flags]
 
 

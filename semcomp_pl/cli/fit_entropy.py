@@ -6,7 +6,7 @@ from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import find_model, resolve_config
-from semcomp_pl.training.entropy import PASSES, STEPS, bits_per_image, fit_file
+from semcomp_pl.training.entropy import STEPS, bits_per_image, fit_file
 
 
 def main(args: list[str]) -> None:
@@ -21,7 +21,12 @@ def main(args: list[str]) -> None:
     parser.add_class_arguments(ImageDataModule, "data")
     parser.add_argument("--output", "-o", type=str | None, default=None, help="Write a copy here instead.")
     parser.add_argument("--steps", type=int, default=STEPS, help="Training steps of the context network.")
-    parser.add_argument("--passes", type=int, default=PASSES, help="Passes over the augmented training split.")
+    parser.add_argument(
+        "--passes",
+        type=int | None,
+        default=None,
+        help="Passes over the augmented training split; as many as give four images for each step if not given.",
+    )
     config = parser.parse_args([resolve_config(arg) for arg in args])
     data = parser.instantiate(config).data
     data.prepare_data()

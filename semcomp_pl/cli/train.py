@@ -35,9 +35,10 @@ from semcomp_pl.modules.learning import ScheduledModule
 from semcomp_pl.training.averaging import MovingAverage
 from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, SaveRunConfig, TimeLimit
 from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint, RunCheckpoint, read_progress
-from semcomp_pl.training.entropy import PASSES, STEPS, fit_file
+from semcomp_pl.training.entropy import STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
 from semcomp_pl.training.progress import ProgressBar
+from semcomp_pl.training.record import TrainingRecord
 from semcomp_pl.training.stopping import StopAtSignal
 
 LINKED = ("num_classes", "class_names")  # set by the data module
@@ -47,8 +48,8 @@ PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 class SemcompCLI(LightningCLI):
     """Command line for a model chosen by `class_path`, the data module, and a directory per run.
 
-    `runs/NAME/` holds `config.yaml`, `metrics.csv`, `checkpoints/{best,last}.ckpt`, and what the other commands write
-    in `validate/`, `test/` and `predict/`.
+    `runs/NAME/` holds `config.yaml`, `metrics.csv`, `training.json`, `checkpoints/{best,last}.ckpt`, and what the other
+    commands write in `validate/`, `test/` and `predict/`.
 
     Args:
         args: The command, and its arguments.
@@ -184,8 +185,9 @@ class SemcompCLI(LightningCLI):
             kwargs["enable_checkpointing"] = False
         steps = config.trainer.max_steps
         if steps > 0:  # Lightning counts the steps of all optimisers together
-            self.model.max_batches = steps
-            kwargs |= {"max_steps": -1} | ({} if config.trainer.max_epochs else {"max_epochs": -1})
+            self.model.max_batches, kwargs["max_steps"] = steps, -1
+        if (steps > 0 or config.trainer.max_time) and not config.trainer.max_epochs:
+            kwargs["max_epochs"] = -1
         given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
         trainer = super().instantiate_trainer(
             default_root_dir=str(self.run),
@@ -203,13 +205,18 @@ class SemcompCLI(LightningCLI):
             return RunHistory(self.run / str(self.subcommand))
         if self.checkpoint is None:
             return RunHistory(self.run)
-        done, epochs, steps = read_progress(self.checkpoint), config.trainer.max_epochs or -1, config.trainer.max_steps
-        ended = 0 < epochs <= done.epochs or 0 < steps <= done.batches
-        if ended and not (config.entropy_steps and _lacks_tables(self.run / "checkpoints" / "best.ckpt")):
-            limit = f"max_epochs={epochs}" if epochs > 0 else f"max_steps={steps}"
+        done, given = read_progress(self.checkpoint), config.trainer
+        left = TimeLimit(given.max_time).time_remaining()
+        ends = {
+            f"max_epochs={given.max_epochs}": 0 < (given.max_epochs or -1) <= done.epochs,
+            f"max_steps={given.max_steps}": 0 < given.max_steps <= done.batches,
+            f"max_time={given.max_time}": left is not None and left <= done.seconds,
+        }
+        reached = [limit for limit, ended in ends.items() if ended]
+        if reached and not (config.entropy_steps and _lacks_tables(self.run / "checkpoints" / "best.ckpt")):
             raise SemcompError(
-                f"{self.run}: finished, {done.epochs} epochs done with {limit}; a higher --trainer.max_epochs or "
-                "--trainer.max_steps goes on"
+                f"{self.run}: finished, {done.epochs} epochs done with {reached[0]}; a higher "
+                f"--trainer.{reached[0].partition('=')[0]} goes on"
             )
         return RunHistory(self.run, done.epochs, done.rows)
 
@@ -231,8 +238,7 @@ class SemcompCLI(LightningCLI):
             found = f"{last} is the last one" if last.is_file() else "none was saved"
             print(f"{self.run}: no checkpoint was validated, so there is no best.ckpt; {found}", file=sys.stderr)
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
-            passes = min(PASSES, 1 + config.entropy_steps // 150)  # few steps need few symbols; 150 was chosen by hand
-            fit_file(best, self.datamodule, config.entropy_steps, passes)
+            fit_file(best, self.datamodule, config.entropy_steps)
 
     def after_test(self) -> None:
         """Write `provenance.json`, which says what the metrics were measured with, beside them."""
@@ -244,12 +250,13 @@ class SemcompCLI(LightningCLI):
     after_validate = after_test
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
-        callbacks: list[Callback] = [] if config.trainer.enable_progress_bar is False else [ProgressBar()]
+        trainer = config.trainer
+        callbacks: list[Callback] = [] if trainer.enable_progress_bar is False else [ProgressBar()]
         if self.subcommand == "predict":
             return [*callbacks, PredictionWriter(self.run / "predict")]
-        if self.subcommand != "fit" or config.trainer.fast_dev_run:
+        if self.subcommand != "fit" or trainer.fast_dev_run:
             return callbacks
-        limit, last = config.trainer.max_time, LastCheckpoint(self.run / "checkpoints", config.checkpoint_minutes)
+        last, clock = LastCheckpoint(self.run / "checkpoints", config.checkpoint_minutes), TimeLimit(trainer.max_time)
         return [
             *callbacks,
             MovingAverage(config.ema_decay),
@@ -257,8 +264,9 @@ class SemcompCLI(LightningCLI):
             RunCheckpoint(self.run / "checkpoints", "best", config.monitor),
             last,
             StopAtSignal(self.run, last),
-            *([] if limit is None else [TimeLimit(limit)]),
-            Budget(config.trainer.max_steps if config.trainer.max_steps > 0 else None),
+            clock,
+            Budget(trainer.max_steps if trainer.max_steps > 0 else None),
+            TrainingRecord(self.run, clock),
         ]
 
 

@@ -5,6 +5,7 @@
 | codec | str | display name, shared by all points of one curve |
 | point | str | operating point, such as `q10 x2` or `d4C8`; unique within its codec |
 | kind | str | `model`, `reference` or `original` |
+| seed | int | of the training, if several trainings that differ in it alone are compared; null otherwise |
 | target | float | bits per pixel that the point was searched for; null otherwise |
 | image | str | name, unique within the data set |
 | status | str | `ok`; `no_file` where the codec has no file at or below `target`; `failed` for any other error |
@@ -42,6 +43,7 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
     "codec": pl.String,
     "point": pl.String,
     "kind": pl.String,
+    "seed": pl.Int64,
     "target": pl.Float64,
     "image": pl.String,
     "status": pl.String,
@@ -57,6 +59,8 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
     "error": pl.String,
 }
 SECTION = "bytes_"
+SEED = ", seed "
+"""What stands between the point's own name and the seed in the point of a row that has a seed."""
 PAIR = ("codec", "point", "image")
 """Columns that together identify a row."""
 

@@ -29,6 +29,8 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
+    spread: float | None = None
+    """Standard deviation over seeds of the training, for a value that rests on several."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Point:
     decode_seconds: float | None
     peak_memory: int | None
     """Largest memory use in the serial pass, in bytes."""
+    seeds: int = 1
+    """Number of trainings, which differ in their seed alone, whose results are pooled here."""
 
     @property
     def lacking(self) -> int:

@@ -78,11 +78,12 @@ class AdversarialCodec(CodecModule, ABC):
         """
         out: CodecOutput = self(batch)
         real, fake = self.discriminate(batch["image"], batch), self.discriminate(out.reconstruction, batch)
-        terms, losses = self.generator_terms(batch, out, real, fake), self.discriminator_loss(real, fake)
+        terms = {**self.generator_terms(batch, out, real, fake), **self.rate_terms(batch, out)}
+        losses = self.discriminator_loss(real, fake)
         # gradients are wanted for one side of a graph that both share
         torch.autograd.backward(total(terms), inputs=self.codec_parameters(), retain_graph=True)
         torch.autograd.backward(total(losses), inputs=[*self.discriminator.parameters()])
-        return {name: value.detach() for name, value in {**terms, **losses}.items()}
+        return self.logged({**terms, **losses})
 
     def networks(self) -> list[nn.Module]:
         """Encoder, generator and discriminator."""

@@ -1,6 +1,7 @@
 """What all trained codecs share: hyper-parameters, set-up, and how they are measured."""
 
-from typing import ClassVar
+import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,10 @@ from semcomp_pl.coding.content import by_name
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import Extra, LatentIoU, MetricSuite, is_detail
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
+from semcomp_pl.modules.rate import EstimatedRate
 from semcomp_pl.nets.blocks import Norm, recompute_activations
 from semcomp_pl.nets.codec import CodecNet
+from semcomp_pl.nets.labels import majority
 from semcomp_pl.nets.quantizer import Gradient
 from semcomp_pl.nets.tables import EntropyModel
 from semcomp_pl.nets.trunk import Trunk, Upsampling
@@ -55,6 +58,8 @@ class CodecModule(ScheduledModule):
         metrics: Names of further metrics for validation and test; a metric whose weights are missing is left out.
         entropy_model: How files code the symbols once `fit-entropy` or the end of `fit` has fitted it: `context`
             (each symbol from its decoded neighbours) or `static` (one table per channel).
+        rate_weight: Weight of the estimated bits per pixel of the symbols in the loss, under an entropy model that
+            learns beside the codec; 0 for none. The term is logged as `rate`, the estimate as `bpp_estimated`.
 
     Raises:
         SemcompError: no network can be built from these numbers.
@@ -89,6 +94,7 @@ class CodecModule(ScheduledModule):
         realism_judge: str | None = None,
         metrics: tuple[Extra, ...] = (),
         entropy_model: EntropyModel = "context",
+        rate_weight: float = 0.0,
     ) -> None:
         super().__init__(schedule, gradient_clip, accumulate)
         self.save_hyperparameters(ignore=self.fixed)
@@ -100,6 +106,11 @@ class CodecModule(ScheduledModule):
         if recompute:
             recompute_activations(self.codec)
         self._snapshot: NeuralCodec | None = None
+        if not 0 <= rate_weight < math.inf:
+            raise SemcompError(f"rate_weight={rate_weight} found, expected 0 or more; set --model.rate_weight")
+        self.rate_weight = rate_weight
+        shape = self.codec.shape
+        self.rate = EstimatedRate(shape.channels, shape.levels, self.codec.side_channels) if rate_weight else None
 
     def side_label(self, batch: Batch) -> Tensor | None:
         """The label map (B, H, W) that encoder and generator see; None if they see none."""
@@ -123,6 +134,24 @@ class CodecModule(ScheduledModule):
         output: CodecOutput = self.codec(batch["image"], self.side_label(batch), batch.get("keep"))
         return output
 
+    def rate_terms(self, batch: Batch, out: CodecOutput) -> dict[str, Tensor]:
+        """The weighted rate of the codec's output, a term of the loss; nothing without `rate_weight`."""
+        return {} if self.rate is None else {"rate": self.rate_weight * self.estimated_bpp(batch, out).mean()}
+
+    def estimated_bpp(self, batch: Batch, out: CodecOutput) -> Tensor:
+        """Estimated bits per pixel (B,) of the symbols alone, those of the kept regions if there are any."""
+        assert self.rate is not None
+        net, label, keep = self.codec, self.side_label(batch), batch.get("keep")
+        cells = None if label is None else majority(net.pad(label), self.num_classes, net.grid.step)
+        heatmap = None if keep is None else net.heatmap(keep)
+        bits: Tensor = self.rate(out.symbols, net.quantizer.assignment(out.latent.float()), cells, heatmap)
+        return bits / math.prod(batch["image"].shape[-2:])
+
+    def logged(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See `ScheduledModule.logged`; the rate is also logged without its weight."""
+        unweighted = {"bpp_estimated": terms["rate"].detach() / self.rate_weight} if "rate" in terms else {}
+        return {**super().logged(terms), **unweighted}
+
     def train(self, mode: bool = True) -> "CodecModule":
         """Set the mode, and discard the snapshot that files are coded with."""
         self._snapshot = None
@@ -139,7 +168,7 @@ class CodecModule(ScheduledModule):
         """Copy the training split's statistics or another model's weights, and load the judges."""
         if stage == "fit" and self.trainer.ckpt_path is None:  # a resumed run's checkpoint holds all of this
             if self.init_from is not None:
-                start_from(self.codec, type(self).__name__, self.rival(), self.init_from)
+                self.warm_start = start_from(self.codec, type(self).__name__, self.rival(), self.init_from)
             else:
                 mean, std = self.trainer.datamodule.statistics()  # type: ignore[attr-defined]
                 self.codec.mean.copy_(torch.tensor(mean))
@@ -155,6 +184,7 @@ class CodecModule(ScheduledModule):
             self.metrics,
             LatentIoU(shape.channels, shape.levels) if self.codec.symbols_are_code else None,
             None if self.realism_judge is None else load_discriminator(self.realism_judge),
+            self.data_parts(),
         )
 
     def refuse_rival(self) -> None:
@@ -173,12 +203,16 @@ class CodecModule(ScheduledModule):
     on_validation_start = on_test_start = refuse_rival
 
     def codec_optimizer(self) -> Optimizer:
-        """Adam for encoder and generator."""
-        return Adam(self.codec_parameters(), self.learning_rate, self.betas, fused=True)
+        """Adam for encoder and generator, and for any entropy model of `rate_weight`."""
+        own = [*self.codec.encoder.parameters(), *self.codec.generator.parameters()]
+        groups: list[dict[str, Any]] = [{"params": own}]
+        groups += [] if self.rate is None else [self.rate.parameter_group()]
+        return Adam(groups, self.learning_rate, self.betas, fused=True)
 
     def codec_parameters(self) -> list[nn.Parameter]:
-        """The parameters of encoder and generator."""
-        return [*self.codec.encoder.parameters(), *self.codec.generator.parameters()]
+        """The parameters of `codec_optimizer`."""
+        parts = [self.codec.encoder, self.codec.generator, *([] if self.rate is None else [self.rate])]
+        return [parameter for part in parts for parameter in part.parameters()]
 
     def networks(self) -> list[nn.Module]:
         """Encoder and generator."""
@@ -187,8 +221,11 @@ class CodecModule(ScheduledModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the metrics; rates are bounds, because entropy models are fitted after training."""
         image = batch["image"]
-        bound = {"bpp_bound": self.codec.bpp_bound(image.shape[-2], image.shape[-1])}
-        self.suite.update(self.evaluate(batch).reconstruction, image, bpp=bound, label=batch.get("label"))
+        out = self.evaluate(batch)
+        bpp: dict[str, Tensor | float] = {"bpp_bound": self.codec.bpp_bound(image.shape[-2], image.shape[-1])}
+        if self.rate is not None:
+            bpp["bpp_estimated"] = self.estimated_bpp(batch, out)
+        self.suite.update(out.reconstruction, image, bpp=bpp, label=batch.get("label"), names=batch.get("name", ()))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the metrics: images decoded from the bytes of files, and the sizes of the files."""
@@ -197,7 +234,8 @@ class CodecModule(ScheduledModule):
         bpp = {name: torch.tensor(values) for name, values in by_name(rates).items()}
         seen = codec.encode_again(reconstruction, image, sent)
         symbols = None if seen is None else seen[:2]
-        self.suite.update(reconstruction, image, bpp=bpp, label=batch.get("label"), symbols=symbols)
+        label, names = batch.get("label"), batch.get("name", ())
+        self.suite.update(reconstruction, image, bpp=bpp, label=label, symbols=symbols, names=names)
 
     def label_for_file(self, batch: Batch) -> Tensor | None:
         """The label map to compress a batch with; None if none is sent or the codec makes its own."""
@@ -225,5 +263,5 @@ class CodecModule(ScheduledModule):
 
     def _log_metrics(self, split: str) -> None:
         for name, value in self.suite.compute().items():
-            self.log(f"{split}/{name}", value, prog_bar=not is_detail(name))
+            self.log(f"{split}/{name}", value, prog_bar=not (is_detail(name) or "/" in name))
         self.suite.reset()

@@ -1,19 +1,18 @@
 """The training step that all models share: gradients, their average, clipping, learning rates, and a watch for NaN."""
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
 from lightning import LightningModule
-from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from semcomp_pl.checkpoints.checkpoint import with_part
+from semcomp_pl.checkpoints.training_facts import WarmStart
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.gradients import GraphedGradients, average_gradients, parameters_of
 from semcomp_pl.types import Batch
@@ -25,7 +24,8 @@ class ScheduledModule(LightningModule):
     """Trains by `losses` or `add_gradients`, with learning rates that follow the fraction of training done.
 
     Whatever a batch's step depends on follows from the weights and from (seed, epoch, batch, rank): learning rates,
-    and the state of torch's random generators. There is no scheduler to step, save or restore.
+    and the state of torch's random generators. There is no scheduler to step, save or restore. If time limits training,
+    learning rates depend on the clock too.
 
     A step does not wait for the device. Losses and gradient norms are read every `log_every_n_steps` batches, at the
     end of an epoch and before a checkpoint is written; NaN or infinity stops training then.
@@ -44,6 +44,8 @@ class ScheduledModule(LightningModule):
     part: ClassVar[str]
     max_batches: int | None = None
     """Number of batches after which training ends, unless `max_epochs` ends it earlier; None for no such limit."""
+    time_done: float | None = None
+    """Fraction of the time of training that is over, equal in all processes; None if time does not limit it."""
 
     def __init__(self, schedule: Schedule, gradient_clip: float, accumulate: int) -> None:
         super().__init__()
@@ -54,6 +56,8 @@ class ScheduledModule(LightningModule):
         self.seed: int | None = None
         self.window_open = False
         """Whether gradients wait for further batches before their optimiser step; no checkpoint holds them."""
+        self.warm_start: WarmStart | None = None
+        self._opened = 0
         self._unread: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._norms: list[Tensor] = []
         self._graph: GraphedGradients | None = None
@@ -73,6 +77,10 @@ class ScheduledModule(LightningModule):
         """
         terms = self.losses(batch)
         total(terms).backward()  # type: ignore[no-untyped-call]
+        return self.logged(terms)
+
+    def logged(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What `train/...` logs of the terms of a loss."""
         return {name: value.detach() for name, value in terms.items()}
 
     def networks(self) -> list[nn.Module]:
@@ -91,22 +99,28 @@ class ScheduledModule(LightningModule):
             network.compile(fullgraph=True, dynamic=False, backend=backend)
         self._graph = GraphedGradients(self.add_gradients)
 
+    def data_parts(self) -> tuple[str, ...]:
+        """Names of the sources of which the data are a mixture; empty for a single source."""
+        parts: tuple[str, ...] = getattr(getattr(self.trainer, "datamodule", None), "parts", ())
+        return parts
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch's gradients, and step all optimisers at the end of each window of `accumulate` batches."""
         if not self.window_open:
+            self._opened = batch_idx  # within a window, if training had ended there and goes on
             for optimizer in self.trainer.optimizers:
                 # a graph writes to the same gradients each time
                 optimizer.zero_grad(set_to_none=self._graph is None)
         differentiate = self._graph or self.add_gradients
         terms = differentiate(self.prepare(batch))
-        gathered = batch_idx % self.accumulate + 1
         last = batch_idx + 1 >= self.trainer.num_training_batches
-        self.window_open = not (gathered == self.accumulate or last or self._done(batch_idx + 1) >= 1)
+        full = (batch_idx + 1) % self.accumulate == 0
+        self.window_open = not (full or last or self._done(batch_idx + 1) >= 1)
         self._norms = []
         if not self.window_open:
             optimizers = self.optimizers()
             for own in cast(list[LightningOptimizer], optimizers if isinstance(optimizers, list) else [optimizers]):
-                average_gradients(own.optimizer, gathered)
+                average_gradients(own.optimizer, batch_idx - self._opened + 1)
                 own.step()
         norms = {f"gradient norm {i + 1}": norm for i, norm in enumerate(self._norms)}
         self._unread.append((batch_idx, (*terms, *norms), _stack([*terms.values(), *norms.values()])))
@@ -130,23 +144,19 @@ class ScheduledModule(LightningModule):
         return found
 
     def on_fit_start(self) -> None:
-        """Refuse a schedule without an end, and warn if training may stop before its end.
+        """Refuse a schedule without an end.
 
         Raises:
-            SemcompError: the learning rate is to fall, but neither epochs nor batches are limited.
+            SemcompError: the learning rate is to fall, but neither epochs nor batches nor time are limited.
         """
         self.seed = torch.initial_seed() if self.seed is None else self.seed
         if self.schedule == "constant":
             return
         ends = (self.trainer.max_epochs or -1, self.trainer.max_steps, self.max_batches or -1)
-        if max(ends) < 1:
+        if max(ends) < 1 and self.time_done is None:
             raise SemcompError(
                 f"schedule={self.schedule} needs an end, found max_epochs={self.trainer.max_epochs}; set "
-                "--trainer.max_epochs or --trainer.max_steps, or --model.schedule=constant"
-            )
-        if self.trainer.is_global_zero and any(isinstance(callback, Timer) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
-            print(
-                f"max_time may end this training before schedule={self.schedule} has come to its end", file=sys.stderr
+                "--trainer.max_epochs, --trainer.max_steps or --trainer.max_time, or --model.schedule=constant"
             )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -159,8 +169,16 @@ class ScheduledModule(LightningModule):
         counter = [self.seed or 0, self.current_epoch, batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(counter).generate_state(1, np.uint64)[0]))
 
+    def done(self) -> float:
+        """Fraction of the whole training that is done, asked between two batches."""
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return self._done(progress.processed)
+
     def _done(self, batch_idx: int) -> float:
-        """Fraction of the whole training that is done before a batch of this epoch; 0 if training has no limit."""
+        """Fraction of the whole training that is done before a batch of this epoch; 0 if training has no limit.
+
+        The largest of the fractions of epochs, of batches and of time.
+        """
         epochs, batches = self.trainer.max_epochs or -1, max(1.0, float(self.trainer.num_training_batches))
         if self.max_batches is None and self.trainer.max_steps > 0:  # which counts the steps of all optimisers
             self.max_batches = -(-self.trainer.max_steps // len(self.trainer.optimizers)) * self.accumulate
@@ -168,7 +186,8 @@ class ScheduledModule(LightningModule):
             epochs * batches if epochs > 0 else math.inf,
             math.inf if self.max_batches is None else self.max_batches,
         ]
-        return (self.current_epoch * float(self.trainer.num_training_batches) + batch_idx) / min(ends)
+        done = (self.current_epoch * float(self.trainer.num_training_batches) + batch_idx) / min(ends)
+        return min(1.0, max(done, self.time_done or 0.0))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the name of the class with the hyper-parameters, so that a checkpoint says which model it is.

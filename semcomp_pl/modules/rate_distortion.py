@@ -23,6 +23,7 @@ class RateDistortion(CodecModule):
         return {
             "distortion": mse_distortion(out.reconstruction, batch["image"]),
             "range": range_penalty(out.latent, self.codec.shape.levels),
+            **self.rate_terms(batch, out),
         }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

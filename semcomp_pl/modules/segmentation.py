@@ -37,8 +37,8 @@ class Segmentation(ScheduledModule):
         auxiliary_weight: Weight a of the cross-entropy from the encoder's last stage but one; 0 for none.
         class_weights: Weights of the classes in the cross-entropy: `uniform`, or `inverse_log`, 1 / ln(1.02 + share in
             the training split), from Paszke et al., https://arxiv.org/abs/1606.02147.
-        encoder_weights: `imagenet`, a file with a state dict (.pth), or a trained segmenter with the same encoder (name,
-            run, export or checkpoint); used for fitting only, random weights if not given.
+        encoder_weights: `imagenet`, a file with a state dict (.pth), or a trained segmenter (name, run, export or
+            checkpoint) with the same encoder; used for fitting only, random weights if not given.
         learning_rate: Learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         schedule: How the learning rate falls over `max_epochs`.

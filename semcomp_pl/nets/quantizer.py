@@ -48,6 +48,10 @@ class Quantizer(nn.Module):
         """The centres that symbols stand for."""
         return self.centres[symbols]
 
+    def assignment(self, latent: Tensor) -> Tensor:
+        """Soft assignment of a latent of any shape to the centres, (..., L): the softmax of -(z - c)^2."""
+        return (-((latent.unsqueeze(-1) - self.centres) ** 2)).softmax(-1)
+
     def bound_bits(self, symbols: int) -> float:
         """Bits of this many symbols without an entropy model: symbols * log2 L."""
         return symbols * math.log2(self.levels)
@@ -58,5 +62,4 @@ class Quantizer(nn.Module):
         if self.gradient == "straight_through":
             edge = (self.levels - 1) / 2  # the outermost centre
             return latent.clamp(-edge, edge)
-        weights = (-((latent.unsqueeze(-1) - self.centres) ** 2)).softmax(-1)
-        return (weights * self.centres).sum(-1)
+        return (self.assignment(latent) * self.centres).sum(-1)

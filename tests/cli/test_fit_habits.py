@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.cli import main
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.errors import SemcompWarning
@@ -59,6 +60,11 @@ def checkpoint(run: str, name: str = "last") -> dict[str, Any]:
     return content
 
 
+def facts(run: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(f"runs/{run}/training.json").read_text())
+    return content
+
+
 @pytest.mark.parametrize("model", ["rate_distortion", "plain_gan"])
 def test_max_steps_counts_batches_for_every_model(fit: Fit, model: str) -> None:
     """Six batches of four an epoch: the schedule ends there, and so does a validation."""
@@ -79,11 +85,52 @@ def test_a_training_shorter_than_its_rhythm_is_validated_at_its_end(fit: Fit) ->
     assert main(["test", "runs/x", "--trainer.enable_progress_bar=false"]) == 0
 
 
-def test_a_time_that_runs_out_ends_validated(fit: Fit, capfd: pytest.CaptureFixture[str]) -> None:
-    limits = ["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=1000", "--trainer.check_val_every_n_epoch=500"]
+def test_a_time_that_runs_out_ends_validated_and_annealed(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = ["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=null", "--trainer.check_val_every_n_epoch=500"]
     assert fit("plain_gan", *limits, "--name=x") == 0
     assert [row for row in history("x") if row["val/psnr"]]
-    assert "max_time may end this training before schedule=cosine" in "".join(capfd.readouterr())
+    assert {group["lr"] for state in checkpoint("x")["optimizer_states"] for group in state["param_groups"]} == {0}
+    assert facts("x")["seconds"] >= 1
+    assert main(["fit", "runs/x"]) == 2
+    assert "done with max_time=00:00:00:01; a higher --trainer.max_time goes on" in capsys.readouterr().err
+    assert fit("plain_gan", "--trainer.max_time=00:00:00:00") == 2
+    assert "max_time=00:00:00:00 found, expected more than no time" in capsys.readouterr().err
+
+
+def test_a_run_says_what_its_training_was(fit: Fit) -> None:
+    """Six batches of two images, then, in batches of four, what is missing of the second epoch and a third one."""
+    assert fit("rate_distortion", "--trainer.max_steps=6", "--name=x") == 0
+    first = facts("x")
+    resumed = ["--trainer.max_steps=-1", "--trainer.max_epochs=3", "--data.batch_size=4"]
+    assert main(["fit", "runs/x", *resumed, "--trainer.enable_progress_bar=false"]) == 0
+    found = facts("x")
+    assert (first["steps"], first["batch"], first["images"], first["epochs"]) == (6, 2, 12, 1.5)
+    assert (found["steps"], found["batch"], found["images"], found["epochs"]) == (9, 4, 24, 3)
+    assert found["seconds"] >= first["seconds"] > 0
+    assert (found["model"], found["seed"], found["schedule"], found["finished"]) == (
+        "RateDistortion",
+        0,
+        "cosine",
+        True,
+    )
+    assert found["data"] == first["data"]
+    assert (found["data"]["source"], found["data"]["images"]) == ("Folder", 8)
+    assert (found["size"], found["device"], found["precision"]) == ([HEIGHT, WIDTH], "cpu", "32-true")
+
+
+def test_a_warm_start_and_the_weights_that_were_kept_are_said(fit: Fit) -> None:
+    assert fit("rate_distortion", "--trainer.max_epochs=1", "--name=first") == 0
+    # a rate at which later weights are worse
+    flags = ["--trainer.max_epochs=3", "--model.learning_rate=1", "--ema_decay=0", "--model.schedule=constant"]
+    assert fit("plain_gan", "--model.init_from=first", *flags, "--name=x") == 0
+    source = load("first")
+    started = {"name": "first", "model": "RateDistortion", "fingerprint": source.fingerprint.hex()}
+    assert facts("x")["warm_start"] == started
+    said = load("x").provenance()["training"]
+    assert {**said, "kept_at": None, "size": [*said["size"]]} == {**facts("x"), "kept_at": None}
+    assert said.get("kept_at") == (kept if (kept := checkpoint("x", "best")["global_step"] // 2) < 12 else None)
+    assert main(["export", "x", "exported"]) == 0
+    assert load("exported").provenance()["training"] == said
 
 
 def test_a_run_without_a_validated_checkpoint_says_so(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:

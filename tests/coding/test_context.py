@@ -15,7 +15,7 @@ from semcomp_pl.coding.ans import Symbols
 from semcomp_pl.coding.context import CEILING, UNIT, ContextModel, centred, layers
 from semcomp_pl.coding.fixed import softmax_counts
 from semcomp_pl.coding.latent import normalise
-from semcomp_pl.coding.lattice import BESIDE, KNOWN, Step
+from semcomp_pl.coding.lattice import BESIDE, KNOWN, Step, cells, steps
 from semcomp_pl.errors import FileError
 from semcomp_pl.nets.context import ContextNet, Frozen
 
@@ -117,6 +117,32 @@ def test_probabilities_are_what_exact_fractions_give(change: Callable[[Frozen], 
         np.testing.assert_array_equal(counts, softmax_counts(logits))
 
 
+def nats(net: ContextNet, symbols: Symbols) -> torch.Tensor:
+    """Code length of each symbol, (B, C, cells)."""
+    truth = torch.from_numpy(symbols).long()
+    return torch.nn.functional.cross_entropy(net(truth), truth, reduction="none").flatten(2)
+
+
+def test_all_cells_at_once_are_predicted_as_they_are_decoded() -> None:
+    """The network in training and the integers of files see the same neighbours, with label maps and at any size."""
+    rng = np.random.default_rng(0)
+    for channels, levels, classes, height, width in ((1, 2, 0, 1, 1), (3, 5, 4, 7, 12), (2, 9, 0, 1, 9)):
+        torch.manual_seed(0)
+        net = ContextNet(channels, levels, classes)
+        coder = ContextModel(channels, levels, classes, normalise(np.ones((channels, levels), int)), *net.freeze())
+        symbols = grid(rng, channels, levels, height, width)
+        label = rng.choice([*range(classes), 255], (height, width)) if classes else None
+        known = None if label is None else torch.from_numpy(label)[None]
+        with torch.no_grad():
+            floating = net(torch.from_numpy(symbols)[None].long(), known)[0].softmax(0)
+        for step in steps(height, width):
+            at = np.arange(height * width).reshape(height, width)[:: 1 << step.level, :: 1 << step.level]
+            order = np.concatenate([part.ravel() for part in cells(at, step.kind)])
+            for (channel, block), counts in coder._tables(symbols, label, step):
+                found = floating[:, channel].flatten(1).T[order[block]]
+                np.testing.assert_allclose(counts / counts.sum(1, keepdims=True), found, atol=0.01)
+
+
 def test_integers_code_as_well_as_the_network_they_come_from() -> None:
     rng = np.random.default_rng(0)
     smooth = rng.integers(0, 5, (64, 1, 4, 4)).repeat(2, 2).repeat(2, 3).astype(np.uint8)
@@ -126,12 +152,12 @@ def test_integers_code_as_well_as_the_network_they_come_from() -> None:
     optimizer = torch.optim.Adam(net.parameters(), 5e-3)
     for _ in range(60):
         optimizer.zero_grad()
-        net(symbols[:32]).div(symbols[:32].size).backward()
+        nats(net, symbols[:32]).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     coder = ContextModel(2, 5, 0, normalise(np.ones((2, 5), int)), *net.freeze())
     first = 2 * np.log2(5)
     with torch.no_grad():
-        floating = net(symbols[32:]).item() / np.log(2) / 32 + first
+        floating = nats(net, symbols[32:])[..., 1:].sum().item() / np.log(2) / 32 + first
     integer = np.mean([coder.bits(one) for one in symbols[32:]])
     assert integer == pytest.approx(floating, rel=0.01)
     assert integer < 0.5 * symbols[0].size * np.log2(5)

@@ -267,3 +267,26 @@ def test_the_same_rows_give_the_same_summary(results: Results, summary: Summary)
         assert again.points[5].metrics[name].value == pytest.approx(one.value, rel=1e-12)
         assert (again.points[5].metrics[name].low or 0) == pytest.approx(one.low or 0, rel=1e-12)
     assert np.isfinite(summary.points[5].metrics["miou"].value)
+
+
+def test_seeds_of_a_training_are_one_point_with_their_spread() -> None:
+    results = street_results(12)
+    here = (pl.col("codec") == "PlainGAN") & (pl.col("point") == "d4C8")
+    alone = {}
+    rows = [results.rows.filter(~here)]
+    for seed, other in enumerate((street_results(12, seed=3), street_results(12, seed=4))):
+        own = other.rows.filter(here).with_columns(seed=pl.lit(seed, pl.Int64))
+        alone[seed] = summarise(Results(own, results.provenance), draws=20).point("PlainGAN", "d4C8").metrics
+        rows.append(own.with_columns(point=pl.lit(f"d4C8, seed {seed}")))
+    summary = summarise(replace(results, rows=pl.concat(rows), set_metrics={}), draws=200)
+    point = summary.point("PlainGAN", "d4C8")
+    assert (point.seeds, point.images) == (2, 12)
+    assert [one.point for one in summary.points if one.codec == "PlainGAN"].count("d4C8") == 1
+    for name in ("psnr", "miou"):
+        values = [metrics[name].value for metrics in alone.values()]
+        found = point.metrics[name]
+        assert found.value == pytest.approx(np.mean(values), abs=0.01 if name == "miou" else 1e-9)
+        assert found.spread == pytest.approx(np.std(values, ddof=1))
+        assert found.low is not None
+        assert found.low < found.value
+    assert summary.point("PlainGAN", "d4C4").metrics["psnr"].spread is None

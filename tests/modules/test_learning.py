@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.learning import Schedule, schedule_factor
+from semcomp_pl.training.callbacks import TimeLimit
 from tests.lab import ADVERSARIAL, CONFIGS, SEGMENTERS, Lab
 
 GRID = [i / 1000 for i in range(1001)]
@@ -59,6 +60,31 @@ def test_every_optimiser_follows_the_schedule(lab: Lab, name: str, schedule: Sch
     lab.fit(lab.model(name, schedule=schedule, learning_rate=1e-3, **options), 3, [rates], limit_val_batches=0)
     expected = [[rate * schedule_factor(schedule, step / 6) for rate in initial] for step in range(6)]
     assert rates.found == [pytest.approx(step) for step in expected]
+
+
+class Paced(TimeLimit):
+    """A clock by which every batch takes a second."""
+
+    batches = 0
+
+    def time_elapsed(self, stage: str = "train") -> float:
+        return float(self.batches)
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        self.batches += 1
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly"])
+@pytest.mark.parametrize(("epochs", "seconds"), [(1000, 5), (-1, 3), (2, 5), (1000, 1)])
+def test_the_schedule_ends_with_the_first_of_epochs_and_time(
+    lab: Lab, epochs: int, seconds: int, schedule: Schedule
+) -> None:
+    rates, batches = Rates(), 2 * epochs if epochs > 0 else 1000
+    model = lab.model("rate_distortion", schedule=schedule, learning_rate=1)
+    lab.fit(model, epochs, [rates, Paced({"seconds": seconds})], limit_val_batches=0)
+    steps = range(min(batches, seconds + 1))
+    expected = [schedule_factor(schedule, max(step / batches, step / seconds)) for step in steps]
+    assert [rate for (rate,) in rates.found] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

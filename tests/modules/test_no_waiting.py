@@ -72,6 +72,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("semantic_distortion_gan", {"distance": "cross_entropy"}),
     ("semantic_distortion_gan", {"distance": "features"}),
     ("plain_gan", {"discriminator_norm": "channel"}),
+    *((name, {"rate_weight": 0.5}) for name in ("rate_distortion", "selective_gan", "layered_codec")),
 ]
 """Every model, and options that change its step."""
 EACH = pytest.mark.parametrize(
@@ -123,7 +124,8 @@ def losses(model: Any, name: str, batch: Batch) -> dict[str, Tensor]:
         return cast(dict[str, Tensor], model.losses(batch))
     out = model(batch)
     real, fake = (model.discriminate(image, batch) for image in (batch["image"], out.reconstruction))
-    return {**model.generator_terms(batch, out, real, fake), **model.discriminator_loss(real, fake)}
+    terms = {**model.generator_terms(batch, out, real, fake), **model.rate_terms(batch, out)}
+    return {**terms, **model.discriminator_loss(real, fake)}
 
 
 @EACH

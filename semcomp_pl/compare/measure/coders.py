@@ -39,6 +39,8 @@ class Candidate:
     recipe: Recipe
     true_labels: bool = False
     """Whether files carry the true label map."""
+    seed: int | None = None
+    """Seed of the training, for one of several trainings that differ in it alone."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -61,6 +63,7 @@ class Candidate:
             self.recipe.codec(device, **quality),
             Search(self.recipe.of_quality(device)) if self.searched else None,
             self.true_labels,
+            self.seed,
         )
 
 
@@ -75,6 +78,7 @@ class Coder:
     receiver: Codec
     search: Search | None = None
     true_labels: bool = False
+    seed: int | None = None
     facts: CodecFacts = field(init=False)
 
     def __post_init__(self) -> None:

@@ -50,6 +50,7 @@ class Measurer:
         original = cache(lambda: self.instruments.panel.predict(image))
         for coder, point in wanted:
             row: Row = {"codec": coder.codec, "point": point, "kind": coder.kind, "target": coder.points[point]}
+            row |= {"seed": coder.seed}
             row = dict.fromkeys(FIXED) | row | {"image": name, "height": image.shape[-2], "width": image.shape[-1]}
             try:
                 row |= self._measure(coder, point, name, image, label, original)

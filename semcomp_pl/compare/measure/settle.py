@@ -1,5 +1,6 @@
 """Turning the settings' entries into codecs with named points, checked against the judges."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from semcomp_pl.compare.measure.coders import ANY_QUALITY, ORIGINAL, Candidate
 from semcomp_pl.compare.measure.instruments import Instruments
 from semcomp_pl.compare.measure.panel import Panel, kinship
 from semcomp_pl.compare.measure.recipe import Recipe, lacks_segmenter
+from semcomp_pl.compare.rows import SEED
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import model_name
 from semcomp_pl.nets.segmenter import Segmenter
@@ -196,6 +198,7 @@ def _told_apart(entries: Sequence[CodecEntry], groups: Sequence[Sequence[Contest
     Raises:
         SemcompError: two points have the same name.
     """
+    groups = _with_seeds(groups)
     owners = defaultdict(set)
     for place, group in enumerate(groups):
         for pair in _pairs(group):
@@ -210,6 +213,31 @@ def _told_apart(entries: Sequence[CodecEntry], groups: Sequence[Sequence[Contest
         if count > 1:
             raise SemcompError(f"two codecs as {codec}, {point} found; give each a `codec` or `point` of its own")
     return everyone
+
+
+def _with_seeds(groups: Sequence[Sequence[Contestant]]) -> list[list[Contestant]]:
+    """The groups, with the seed in the points of trainings that differ in nothing else."""
+    alike: dict[str, set[int]] = defaultdict(set)
+    for one in (one for group in groups for one in group):
+        alike[_training(one)].add(_seed(one))
+    return [[_of_seed(one) if len(alike[_training(one)]) > 1 else one for one in group] for group in groups]
+
+
+def _training(one: Contestant) -> str:
+    """What seeds of one training have in common: names, and the facts without the seed and what a clock says."""
+    facts = dict(one.facts.provenance().get("training", {}))
+    same = {name: facts.get(name) for name in ("model", "steps", "batch", "size", "images", "warm_start", "schedule")}
+    return json.dumps([one.candidate.pairs, same, one.candidate.true_labels, *([] if "seed" in facts else [id(one)])])
+
+
+def _seed(one: Contestant) -> int:
+    return int(one.facts.provenance().get("training", {}).get("seed", 0))
+
+
+def _of_seed(one: Contestant) -> Contestant:
+    seed = _seed(one)
+    points = {f"{point}{SEED}{seed}": target for point, target in one.candidate.points.items()}
+    return replace(one, candidate=replace(one.candidate, points=points, seed=seed))
 
 
 def _pairs(contestants: Sequence[Contestant]) -> Iterator[tuple[str, str]]:

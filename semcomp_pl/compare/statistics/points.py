@@ -1,7 +1,7 @@
 """Values of an operating point, and paired differences of two points."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -50,51 +50,91 @@ class Measured:
     """The mIoU under each of several judges, (1 + draws,): with the truth, or without labels with the original."""
 
 
-def measure(rows: pl.DataFrame, setting: Setting, given: Mapping[str, float]) -> Measured:
-    """Compute the values of one point.
+def measure(
+    seeds: Sequence[pl.DataFrame], name: str, setting: Setting, given: Sequence[Mapping[str, float]]
+) -> Measured:
+    """Compute the values of one point, pooled over the seeds of its training: means of metrics, sums of counts.
 
     Args:
-        rows: Rows of one codec and point.
+        seeds: Rows of one codec and point, a table for each seed of the training.
+        name: Name of the point.
         setting: What all points have in common.
-        given: Metrics of the whole data set.
+        given: Metrics of the whole data set, for each seed.
 
     Raises:
         SemcompError: the rows disagree about the point, or confusion counts do not fit the classes.
     """
+    rows = pl.concat(seeds)
     first = rows.row(0, named=True)
-    for name in ("kind", "target"):
-        if rows[name].n_unique() > 1:
-            raise SemcompError(
-                f"several values of {name} found at codec {first['codec']}, point {first['point']}, expected one; "
-                "give each operating point a name of its own"
-            )
-    fine = rows.filter(status="ok")
-    sample = _by_image(fine, setting)
+    _check_one_point(rows)
+    samples = [_by_image(one.filter(status="ok"), setting) for one in seeds]
+    sample = _pooled(samples)
     values = setting.values(sample)
-    estimates = _estimates(values, sample, setting.classes) | {name: Estimate(value) for name, value in given.items()}
+    sets = {metric: float(np.mean([one[metric] for one in given])) for metric in given[0]}
+    estimates = _estimates(values, sample, setting.classes) | {
+        metric: Estimate(value) for metric, value in sets.items()
+    }
+    estimates = _with_spread(estimates, samples, given, setting)
     curve = {name: values[name] for name in estimates if name == "bpp" or (_ranked(name) and name in values)}
     if len(setting.images) == 1:
         curve = {name: draws[:1] for name, draws in curve.items()}
-    curve |= {name: np.array([value]) for name, value in given.items()}
-    peak = cast(int | None, rows["peak_memory"].max())
+    curve |= {metric: np.array([value]) for metric, value in sets.items()}
+    fine = rows.filter(pl.col("image").is_in(rows.filter(pl.col("status") != "ok")["image"].implode()).not_())
     point = Point(
         codec=first["codec"],
-        point=first["point"],
+        point=name,
         kind=cast(Kind, first["kind"]),
         target=first["target"],
-        images=len(fine),
-        no_file=len(rows.filter(status="no_file")),
-        failed=len(rows.filter(status="failed")),
+        images=fine["image"].n_unique(),
+        no_file=rows.filter(status="no_file")["image"].n_unique(),
+        failed=rows.filter(status="failed")["image"].n_unique(),
         bpp=estimates.pop("bpp", None),
         sections=_mean_bytes(fine),
         metrics=estimates,
         encode_seconds=cast(float | None, fine["encode_seconds"].median()),
         decode_seconds=cast(float | None, fine["decode_seconds"].median()),
-        peak_memory=peak,
+        peak_memory=cast(int | None, rows["peak_memory"].max()),
+        seeds=len(seeds),
     )
     truth = "miou" if any(of_judge(name)[0] == "miou" for name in values) else "miou_agreement"
     judged = {judge: values[by_judge(truth, judge)] for judge in setting.judges if by_judge(truth, judge) in values}
     return Measured(point, sample, curve, judged)
+
+
+def _check_one_point(rows: pl.DataFrame) -> None:
+    for name in ("kind", "target"):
+        if rows[name].n_unique() > 1:
+            raise SemcompError(
+                f"several values of {name} found at codec {rows['codec'][0]}, point {rows['point'][0]}, expected one; "
+                "give each operating point a name of its own"
+            )
+
+
+def _pooled(samples: Sequence[Sample]) -> Sample:
+    """Results by image over all seeds, NaN where one of them has none: means of metrics, sums of hits and unions."""
+    common = set.intersection(*(set(one) for one in samples))
+    return {
+        name: (np.mean if samples[0][name].ndim == 1 else np.sum)([one[name] for one in samples], axis=0)
+        for name in samples[0]
+        if name in common
+    }
+
+
+def _with_spread(
+    estimates: Mapping[str, Estimate], samples: Sequence[Sample], given: Sequence[Mapping[str, float]], setting: Setting
+) -> dict[str, Estimate]:
+    """The estimates with the standard deviation over seeds, where there are several."""
+    if len(samples) < 2:
+        return dict(estimates)
+    whole = replace(setting, bootstrap=Bootstrap(len(setting.images), 0))
+    found = [
+        {name: draws[0] for name, draws in whole.values(sample).items()} | dict(sets)
+        for sample, sets in zip(samples, given, strict=True)
+    ]
+    return {
+        name: replace(one, spread=float(np.std([each[name] for each in found], ddof=1)))
+        for name, one in estimates.items()
+    }
 
 
 def difference(one: Measured, other: Measured, setting: Setting) -> Difference:

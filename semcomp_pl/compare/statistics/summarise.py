@@ -5,8 +5,9 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import polars as pl
 
-from semcomp_pl.compare.rows import Results, check
+from semcomp_pl.compare.rows import SEED, Results, check
 from semcomp_pl.compare.statistics.bootstrap import LEVEL, Bootstrap
 from semcomp_pl.compare.statistics.delta import Curve, compare, swap
 from semcomp_pl.compare.statistics.judges import gains, judges_of, order, panels
@@ -15,6 +16,8 @@ from semcomp_pl.compare.statistics.rates import at_rate
 from semcomp_pl.compare.summary import TARGETS, AtRate, Bjontegaard, Caution, Difference, Judge, Point, Summary
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import describe, is_detail, ordered
+
+_OWN = "own point"  # a column that no table of results has
 
 
 def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: Sequence[float] = TARGETS) -> Summary:
@@ -72,11 +75,14 @@ def _ceiling(results: Results, setting: Setting) -> tuple[Measured | None, Setti
 
 
 def _measure(results: Results, setting: Setting, *, original: bool) -> list[Measured]:
+    rows = results.rows.filter((pl.col("kind") == "original") == original)
+    own = pl.when(pl.col("seed").is_null()).then("point").otherwise(pl.col("point").str.replace(f"{SEED}-?\\d+$", ""))
     found = []
-    for rows in results.rows.partition_by("codec", "point", maintain_order=True):
-        codec, point, kind = rows.select("codec", "point", "kind").row(0)
-        if (kind == "original") == original:
-            found.append(measure(rows, setting, results.set_metrics.get(codec, {}).get(point, {})))
+    for group in rows.with_columns(own.alias(_OWN)).partition_by("codec", _OWN, maintain_order=True):
+        seeds = group.drop(_OWN).partition_by("point", maintain_order=True)
+        sets = results.set_metrics.get(group["codec"][0], {})
+        given = [sets.get(one["point"][0], {}) for one in seeds]
+        found.append(measure(seeds, group[_OWN][0], setting, given))
     return found
 
 

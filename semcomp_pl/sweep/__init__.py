@@ -1,0 +1,1 @@
+"""Sweeps of W&B's format, run on any machine without a server."""

@@ -1,0 +1,1 @@
+"""A package, because processes run its modules."""
