@@ -29,13 +29,18 @@ class Found(NamedTuple):
     downscale: float
 
 
+def psnr_of(reconstruction: Tensor, image: Tensor) -> float:
+    """PSNR of a reconstruction (3, H, W) in decibels."""
+    return psnr(reconstruction[None], image[None].cpu()).item()
+
+
 class Search:
-    """Finds the quality and downscale of highest PSNR whose file is no larger than a target.
+    """Finds the best quality and downscale whose file is no larger than a target.
 
     For each downscale the quality is bisected, on the assumption that the rate grows with it. If the rate is not quite
     monotone, a slightly better quality may be missed, but no file above the target is ever returned.
 
-    The files of the latest image and their PSNR are cached until `at` is called with another image, so that further
+    The files of the latest image and their scores are cached until `at` is called with another image, so that further
     targets cost little; the results are those of a new search.
 
     Args:
@@ -43,6 +48,7 @@ class Search:
             `downscale=`. Without that parameter, only a downscale of 1 is searched.
         downscales: Downscale factors to try.
         qualities: Qualities to try, in ascending order.
+        score: Function of a reconstruction and its image, each (3, H, W), whose highest value is best; PSNR by default.
     """
 
     def __init__(
@@ -50,14 +56,15 @@ class Search:
         make: Callable[..., Codec],
         downscales: Sequence[float] = DOWNSCALES,
         qualities: Sequence[int] = range(101),
+        score: Callable[[Tensor, Tensor], float] = psnr_of,
     ) -> None:
         self._make = make
         self._scales = "downscale" in signature(make).parameters
         self._downscales = downscales if self._scales else [1]
-        self._qualities = qualities
+        self._qualities, self._score = qualities, score
         self._image: Tensor | None = None
         self._files: dict[tuple[int, float], bytes] = {}
-        self._psnr: dict[tuple[int, float], float] = {}
+        self._scores: dict[tuple[int, float], float] = {}
 
     def at(self, image: Tensor, target_bpp: float) -> Found | None:
         """The best result at or below a rate.
@@ -70,14 +77,15 @@ class Search:
             The result, or None if no file is small enough.
         """
         if image is not self._image:
-            self._image, self._files, self._psnr = image, {}, {}
+            self._image, self._files, self._scores = image, {}, {}
         found = {downscale: self._fitting(image, target_bpp, downscale) for downscale in self._downscales}
         fitting = [(quality, downscale) for downscale, quality in found.items() if quality is not None]
         if not fitting:
             return None
         best = max(fitting, key=lambda point: self._quality_of(image, point))
         codec, data = self._codec(best), self._files[best]
-        return Found(codec, data, codec.decompress(data), bpp(data, image), self._psnr[best], *best)
+        reconstruction = codec.decompress(data)
+        return Found(codec, data, reconstruction, bpp(data, image), psnr_of(reconstruction, image), *best)
 
     def _codec(self, point: tuple[int, float]) -> Codec:
         quality, downscale = point
@@ -97,10 +105,10 @@ class Search:
         return self._qualities[count - 1] if count else None
 
     def _quality_of(self, image: Tensor, point: tuple[int, float]) -> float:
-        if point not in self._psnr:
+        if point not in self._scores:
             reconstruction = self._codec(point).decompress(self._files[point])
-            self._psnr[point] = psnr(reconstruction[None], image[None].cpu()).item()
-        return self._psnr[point]
+            self._scores[point] = self._score(reconstruction, image)
+        return self._scores[point]
 
 
 def best_at(

@@ -34,6 +34,8 @@ class CodecEntry:
         points: Further arguments, one dictionary per operating point.
         targets: Target rates in bits per pixel; for each, every image is coded at the best quality whose file is no
             larger. The callable must take `quality`, 0 to 100; if it takes `downscale`, that is searched too.
+        best: What the best quality has most of: `psnr`, or `agreement`, pixels in which the judges see the same class
+            in the reconstruction and in the original. Such a codec was chosen by those who judge it.
         labels: Label map for a codec that sends one: `own`, from its segmenter, or `true`, the ground truth, which
             makes the row an oracle's.
     """
@@ -44,6 +46,7 @@ class CodecEntry:
     point: str | None = None
     points: list[dict[str, Any]] = field(default_factory=list)
     targets: list[float] = field(default_factory=list)
+    best: Literal["psnr", "agreement"] = "psnr"
     labels: Literal["own", "true"] = "own"
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -159,5 +162,7 @@ def _contradictions(entry: CodecEntry) -> Iterator[str]:
         )
     if entry.targets and "quality" in entry.init_args:
         yield f"{entry.class_path}: a quality found beside targets, which it is searched for; leave out one of them"
+    if entry.best != "psnr" and not entry.targets:
+        yield f"{entry.class_path}: best={entry.best} without targets found, for which it is searched; add targets"
     if entry.targets and entry.labels == "true":
         yield f"{entry.class_path}: targets found for an oracle, whose quality cannot be searched; use points"

@@ -13,6 +13,7 @@ from semcomp_pl.cli.compare import parse
 from semcomp_pl.codecs import best_at
 from semcomp_pl.compare.config import LOAD, CodecEntry, sensible_references
 from semcomp_pl.compare.measure.coders import Candidate, NoFileError
+from semcomp_pl.compare.measure.panel import Panel
 from semcomp_pl.compare.measure.recipe import Recipe, locate
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import configs_root, find_model
@@ -97,7 +98,7 @@ def test_a_searched_file_is_decoded_from_its_bytes_alone(kind: Any, rng: Any) ->
     image = pixels.float() / 255
     targets = {"0.3 bpp": 0.3, "1 bpp": 1.0, "8 bpp": 8.0}
     given = Candidate(kind, "reference", targets, Recipe(f"semcomp_pl.codecs.{kind}", {}))
-    sender, receiver = given.coder("cpu"), given.coder("cpu")
+    sender, receiver = given.coder("cpu", Panel([], "cpu")), given.coder("cpu", Panel([], "cpu"))
     sizes = []
     for point, target in targets.items():
         with suppress(NoFileError):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from scipy.stats import kendalltau
 
-from semcomp_pl.compare.config import Settings
+from semcomp_pl.compare.config import Settings, check
 from semcomp_pl.compare.measure import parts
 from semcomp_pl.compare.measure.panel import family
 from semcomp_pl.compare.rows import Results
@@ -18,7 +18,7 @@ from semcomp_pl.compare.statistics.judges import kendall
 from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.errors import SemcompError
-from tests.compare.conftest import Files, Run, model
+from tests.compare.conftest import Files, Run, model, webp
 from tests.compare.rows import confusion, street_results
 from tests.lab import Lab
 
@@ -156,3 +156,19 @@ def test_judges_that_do_not_go_together_are_refused(
     said = "two judges called judge" if difference == "name" else r"judge: 4, seven: 7\), expected one taxonomy"
     with pytest.raises(SemcompError, match=said):
         fill(replace(settings, judge=[files.judge, str(other)]), lab.data())
+
+
+def test_a_search_for_agreement_finds_more_of_it(settings: Settings, run: Run) -> None:
+    entries = [replace(webp([0.5]), best=best, codec=best) for best in ("psnr", "agreement")]
+    rows = run(replace(settings, codecs=entries)).filter(kind="reference").sort("image")
+    psnr, agreement = (rows.filter(codec=best) for best in ("psnr", "agreement"))
+    assert (agreement["bpp"] <= 0.5).all()
+    assert (agreement["accuracy_agreement"] >= psnr["accuracy_agreement"] - 1e-9).all()
+    assert (psnr["psnr"] >= agreement["psnr"] - 1e-9).all()
+    for judge, entry, said in (
+        (None, entries[1], "best=agreement without a judge"),
+        (settings.judge, replace(entries[1], targets=[], init_args={"quality": 5}), "best=agreement without targets"),
+    ):
+        refused = replace(settings, judge=judge, codecs=[entry])
+        with pytest.raises(SemcompError, match=said):
+            (run if entry.targets else check)(refused)

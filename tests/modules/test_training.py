@@ -23,8 +23,7 @@ TERMS = {
     "selective_gan": SHARED,
     "semantic_distortion_gan": SHARED | {"semantic"},
     "layered_codec": SHARED | {"structure"},
-    "pspnet": {"cross_entropy", "auxiliary"},
-    "deeplabv3plus": {"cross_entropy", "auxiliary"},
+    **dict.fromkeys(SEGMENTERS, {"cross_entropy", "auxiliary"}),
 }
 HALVES = {"encoder", "generator"}
 PARTS = {"rate_distortion": HALVES, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from semcomp_pl.codecs.base import Codec, CodecFacts, facts_of
 from semcomp_pl.codecs.pixels import to_bytes
-from semcomp_pl.codecs.search import Search
+from semcomp_pl.codecs.search import Search, psnr_of
+from semcomp_pl.compare.measure.panel import Panel
 from semcomp_pl.compare.measure.recipe import Recipe
 from semcomp_pl.compare.rows import Kind
 from semcomp_pl.errors import SemcompError
@@ -41,6 +42,8 @@ class Candidate:
     """Whether files carry the true label map."""
     seed: int | None = None
     """Seed of the training, for one of several trainings that differ in it alone."""
+    by_agreement: bool = False
+    """Whether points are searched for agreement with the original under the judges, instead of PSNR."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -52,16 +55,17 @@ class Candidate:
         """Whether its points are target rates."""
         return any(target is not None for target in self.points.values())
 
-    def coder(self, device: str, sender: Codec | None = None) -> "Coder":
+    def coder(self, device: str, panel: Panel, sender: Codec | None = None) -> "Coder":
         """A coder with a new receiver, and the given sender or a new one."""
         quality = {"quality": ANY_QUALITY} if self.searched else {}
+        score = panel.agreement if self.by_agreement else psnr_of
         return Coder(
             self.codec,
             self.kind,
             self.points,
             self.recipe.sender(device, **quality) if sender is None else sender,
             self.recipe.codec(device, **quality),
-            Search(self.recipe.of_quality(device)) if self.searched else None,
+            Search(self.recipe.of_quality(device), score=score) if self.searched else None,
             self.true_labels,
             self.seed,
         )

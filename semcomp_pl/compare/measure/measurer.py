@@ -36,8 +36,8 @@ class Measurer:
     def __init__(self, plan: Plan, loaded: Loaded | None = None) -> None:
         self.plan, self.busy = plan, 0.0
         self.data = ImageDataset(plan.store)
-        self.instruments, senders = loaded or plan.load()
-        self.coders = plan.coders(senders)
+        loaded = loaded or plan.load()
+        self.instruments, self.coders = loaded.instruments, plan.coders(loaded)
 
     def rows(self, index: int, done: Set[Pair] = frozenset()) -> Iterator[Row]:
         """The rows of one image, without those done; a row of a failed pair holds its error."""

@@ -44,11 +44,21 @@ class Panel:
             )
         self.num_classes = next(iter(classes.values()), 0)
         """Number of classes K; 0 without judges."""
+        self._image: Tensor | None = None  # the latest image of `agreement`, and what the judges see in it
+        self._seen: dict[str, Tensor] = {}
 
     def predict(self, image: Tensor) -> dict[str, Tensor]:
         """Each judge's label map (H, W) of an image (3, H, W) in [0, 1]."""
         seen = as_decoded(image)[None]
         return {name: judge.predict(seen)[0] for name, judge in self.judges.items()}
+
+    def agreement(self, reconstruction: Tensor, image: Tensor) -> float:
+        """Mean share of the pixels in which a judge sees the same in a reconstruction (3, H, W) as in the image."""
+        if image is not self._image:
+            self._image, self._seen = image, self.predict(image)
+        found = self.predict(reconstruction.to(image.device))
+        shares = [(found[name] == self._seen[name]).double().mean().item() for name in self.judges]
+        return sum(shares) / len(shares)
 
     def scores(
         self, predicted: Mapping[str, Tensor], label: Tensor | None, original: Mapping[str, Tensor]

@@ -49,10 +49,11 @@ class Plan:
         instruments = Instruments(self.judges, self.realism_judge, self.metrics, self.device)
         return Loaded(instruments, [None] * len(self.candidates))
 
-    def coders(self, senders: Sequence[Codec | None]) -> list[Coder]:
+    def coders(self, loaded: "Loaded") -> list[Coder]:
         """The coders of the original and of all candidates, reusing the senders that exist already."""
+        panel, senders = loaded.instruments.panel, loaded.senders
         pairs = zip(self.candidates, senders, strict=True)
-        return [original(), *(one.coder(self.device, sender) for one, sender in pairs)]
+        return [original(), *(one.coder(self.device, panel, sender) for one, sender in pairs)]
 
 
 class Loaded(NamedTuple):

@@ -54,6 +54,8 @@ def settle(settings: Settings, instruments: Instruments, classes: int, device: s
     for entry, group in zip(settings.codecs, groups, strict=True):
         for one in group:
             _check_labels(one, entry, classes)
+            if one.candidate.by_agreement and not instruments.panel.judges:
+                raise SemcompError(f"{one.title}: best=agreement without a judge found; name --judge, or leave it out")
             _refuse_rival(one, instruments.panel)
     everyone = _told_apart(settings.codecs, groups)
     _refuse_own_discriminator(everyone, settings.realism_judge, instruments, classes)
@@ -91,7 +93,7 @@ def _named(entry: CodecEntry, recipe: Recipe, codec: Codec, points: Mapping[str,
     oracle = entry.labels == "true"
     if oracle and "(oracle)" not in name:
         name += " (oracle)"
-    return Candidate(name, facts.kind, points, recipe, oracle)
+    return Candidate(name, facts.kind, points, recipe, oracle, by_agreement=entry.best == "agreement")
 
 
 def _checked(facts: CodecFacts, entry: CodecEntry) -> CodecFacts:

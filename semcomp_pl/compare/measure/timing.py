@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from semcomp_pl.compare.measure.coders import Candidate
+from semcomp_pl.compare.measure.panel import Panel
 from semcomp_pl.compare.measure.plan import Plan
 from semcomp_pl.data.datamodule import ImageDataset
 
@@ -26,7 +27,8 @@ def time_coder(plan: Plan, candidate: Candidate, images: Sequence[int]) -> list[
         left out.
     """
     before = _resident("VmRSS")
-    coder, data, rows = candidate.coder(plan.device), ImageDataset(plan.store), []
+    panel = Panel(plan.judges if candidate.by_agreement else [], plan.device)
+    coder, data, rows = candidate.coder(plan.device, panel), ImageDataset(plan.store), []
     for index in [images[0], *images]:
         sample = data[index]
         image, label = sample["image"].to(plan.device), sample.get("label")
