@@ -8,6 +8,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from semcomp_pl.checkpoints.bundle import exported_class
+from semcomp_pl.checkpoints.models import SEGMENTATION
 from semcomp_pl.cli.demo import STAGES, main
 from semcomp_pl.compare.config import sensible_references
 from semcomp_pl.compare.rows import read_results
@@ -32,7 +34,7 @@ def test_demo_ends_in_a_report_and_reuses_runs(tmp_path: Path, capsys: pytest.Ca
     summary = json.loads((output / "comparison" / "summary.json").read_text())
     assert summary["ceiling"]["metrics"]["miou"]["value"] > 0.4
     settings = yaml.safe_load((output / "comparison.yaml").read_text())
-    codecs = [name for name in released() if "deeplab" not in name and name != "pspnet"]
+    codecs = [name for name, path in released().items() if exported_class(path) != SEGMENTATION]
     references = sensible_references()
     assert len(settings["codecs"]) == len(STAGES) - 1 + len(codecs) + len(references)
     for picture in ("losses.png", "comparison/figures/reconstructions.png"):

@@ -21,7 +21,7 @@ from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.cli import main
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.errors import SemcompWarning
-from tests.lab import CLASSES, HEIGHT, WIDTH, write_images
+from tests.lab import CLASSES, HEIGHT, SEGMENTERS, WIDTH, write_images
 
 Fit = Callable[..., int]
 
@@ -40,7 +40,7 @@ def fit(tmp_path: Path) -> Fit:
     Path("data.yaml").write_text(json.dumps({"data": {**data, "batch_size": 2, "num_workers": 0}}))
 
     def run(model: str, *flags: str) -> int:
-        tiny = [] if model in {"pspnet", "deeplabv3plus"} else ["--model.filters=4", "--model.blocks=0"]
+        tiny = [] if model in SEGMENTERS else ["--model.filters=4", "--model.blocks=0"]
         tiny += ["--model.discriminator_filters=4"] if model.endswith("_gan") else []
         configs = ["configs/trainer/cpu.yaml", "data.yaml", f"configs/model/{model}.yaml"]
         command = [word for config in configs for word in ("--config", config)]

@@ -23,7 +23,7 @@ TERMS = {
     "selective_gan": SHARED,
     "semantic_distortion_gan": SHARED | {"semantic"},
     "layered_codec": SHARED | {"structure"},
-    **dict.fromkeys(SEGMENTERS, {"cross_entropy", "auxiliary"}),
+    **{name: {"cross_entropy", "auxiliary"} for name in SEGMENTERS},
 }
 HALVES = {"encoder", "generator"}
 PARTS = {"rate_distortion": HALVES, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}
