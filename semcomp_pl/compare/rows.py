@@ -61,6 +61,8 @@ FIXED: dict[str, type[pl.DataType] | pl.DataType] = {
 SECTION = "bytes_"
 SEED = ", seed "
 """What stands between the point's own name and the seed in the point of a row that has a seed."""
+ORACLE = " (oracle)"
+"""End of the name of a codec that is sent the true label map."""
 PAIR = ("codec", "point", "image")
 """Columns that together identify a row."""
 

@@ -13,7 +13,7 @@ from semcomp_pl.compare.measure.coders import ANY_QUALITY, ORIGINAL, Candidate
 from semcomp_pl.compare.measure.instruments import Instruments
 from semcomp_pl.compare.measure.panel import Panel, kinship
 from semcomp_pl.compare.measure.recipe import Recipe, lacks_segmenter
-from semcomp_pl.compare.rows import SEED
+from semcomp_pl.compare.rows import ORACLE, SEED
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import model_name
 from semcomp_pl.nets.segmenter import Segmenter
@@ -91,8 +91,8 @@ def _named(entry: CodecEntry, recipe: Recipe, codec: Codec, points: Mapping[str,
     facts = _checked(facts_of(codec), entry)
     name = entry.codec or facts.label or type(codec).__name__
     oracle = entry.labels == "true"
-    if oracle and "(oracle)" not in name:
-        name += " (oracle)"
+    if oracle and not name.endswith(ORACLE):
+        name += ORACLE
     return Candidate(name, facts.kind, points, recipe, oracle, by_agreement=entry.best == "agreement")
 
 

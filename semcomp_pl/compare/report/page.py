@@ -212,10 +212,11 @@ def _number(value: float | None, metric: str = "", digits: int | None = None) ->
 
 
 def _interval(estimate: Estimate | None, metric: str = "", digits: int | None = None) -> str:
-    """The interval in brackets, empty where there is none."""
+    """The interval in brackets, and the spread over seeds of the training; empty where there is no interval."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    return f"[{_number(estimate.low, metric, digits)}, {_number(estimate.high, metric, digits)}]"
+    spread = "" if estimate.spread is None else f" ±{_number(estimate.spread, metric, digits)}"
+    return f"[{_number(estimate.low, metric, digits)}, {_number(estimate.high, metric, digits)}]{spread}"
 
 
 def _breakable(name: str) -> Markup:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.statistics.bootstrap import Array, interval
 from semcomp_pl.compare.statistics.points import Measured, Setting, paired_values
 from semcomp_pl.compare.summary import AtRate, Estimate, Gain, Judge, Order
@@ -55,17 +56,21 @@ def kendall(signs: Array) -> Array:
 
 
 def gains(points: Sequence[Measured], judges: Sequence[Judge], setting: Setting) -> list[Gain]:
-    """Gains of codecs with relatives among the judges over the best codec without, by strangers and relatives."""
+    """Gains of codecs with relatives among the judges over the best codec without, by strangers and relatives.
+
+    An oracle, which is sent the true label map, is no codec to measure a gain against.
+    """
     strangers = [one.name for one in judges if not one.relatives]
     kin = {one.point.codec: [judge.name for judge in judges if one.point.codec in judge.relatives] for one in points}
-    free = [one for one in points if not kin[one.point.codec] and "miou_ratio" in one.point.metrics]
+    able = [one for one in points if "miou_ratio" in one.point.metrics and not one.point.codec.endswith(ORACLE)]
+    free = [one for one in able if not kin[one.point.codec]]
     if not strangers or not free:
         return []
     best = max(free, key=lambda one: one.point.metrics["miou_ratio"].value)
     found = []
-    for one in points:
+    for one in able:
         names = kin[one.point.codec]
-        if names and "miou_ratio" in one.point.metrics:
+        if names:
             mine, theirs = paired_values(one, best, setting)
             by_relatives, by_strangers = (
                 sum((mine[name] - theirs[name] for name in _ratios(group)), np.zeros(1)) / len(group)
