@@ -61,7 +61,7 @@ def test_labels_are_needed_where_they_are_sent(lab: Lab) -> None:
         fit_entropy(lab.model("conditional_gan").neural_codec(), lab.data(labels=False), 2, 1)
 
 
-@pytest.mark.parametrize("numbers", [{"steps": 0}, {"passes": 0}])
-def test_numbers_that_fit_nothing_are_refused(lab: Lab, numbers: dict[str, int]) -> None:
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 0)])
+def test_numbers_that_fit_nothing_are_refused(lab: Lab, numbers: tuple[int, int]) -> None:
     with pytest.raises(SemcompError, match="expected 1 or more"):
-        fit_entropy(lab.model("rate_distortion").neural_codec(), lab.data(), **numbers)
+        fit_entropy(lab.model("rate_distortion").neural_codec(), lab.data(), *numbers)
