@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ LINES = [command for block in BLOCKS if block.language == "sh" for command in bl
 def sizes(words: list[str]) -> list[str]:
     """Flags that make a semcomp command small."""
     command, text = words[1], " ".join(words)
-    flags = COMPARISON if command == "compare" else ""
+    flags = COMPARISON if command == "compare" else "--dry-run" if command == "sweep" else ""
     flags += f" {SCENES}" if "streets.yaml" in text else ""
     if command == "fit":
         # a run that is gone on with knows the rest
@@ -88,6 +89,7 @@ def write_data() -> None:
         save(scene.image, Path("data/comma10k/imgs") / f"{i}.png")
     write_street_scenes(Path("data/cityscapes"), train=4, val=2, test=0, progress=False)
     save(render(2, (256, 512)).image, Path("street.png"))
+    shutil.copytree(ROOT / "sweeps", "sweeps")
 
 
 def save(pixels: object, file: Path) -> None:

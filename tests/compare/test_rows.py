@@ -55,7 +55,7 @@ def test_parts_with_other_metrics_merge() -> None:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (pl.DataFrame([ROW]), "column target"),
+        (pl.DataFrame([ROW]), "column seed"),
         (table([ROW]).with_columns(pl.col("bytes").cast(pl.Float64)), "column bytes of type Float64"),
         (table([ROW]).with_columns(note=pl.lit("text")), "column note of type String"),
         (table([ROW]).with_columns(bpp=pl.lit(1.2)), "1.2 bpp of 10 bytes"),

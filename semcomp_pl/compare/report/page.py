@@ -76,8 +76,7 @@ def write_report(directory: Path, results: Results, summary: Summary, *, picture
 
 def _context(directory: Path, summary: Summary) -> dict[str, Any]:
     """What the templates know."""
-    metrics = [name for name in summary.metrics if any(name in one.metrics for one in summary.points)]
-    metrics.sort(key=lambda name: MEANING.index(name) if name in MEANING else len(MEANING))
+    metrics = leading([name for name in summary.metrics if any(name in one.metrics for one in summary.points)])
     ceiling = summary.ceiling.metrics if summary.ceiling else {}
     return {
         "summary": summary,
@@ -95,6 +94,11 @@ def _context(directory: Path, summary: Summary) -> dict[str, Any]:
         "budgets_differ": trainings.differ(summary),
         "version": __version__,
     }
+
+
+def leading(metrics: list[str]) -> list[str]:
+    """The metrics in the first table's order: meaning before all else."""
+    return sorted(metrics, key=lambda name: MEANING.index(name) if name in MEANING else len(MEANING))
 
 
 def _environment() -> jinja2.Environment:
