@@ -201,7 +201,11 @@ def test_ctrl_c_ends_quietly_with_what_was_trained(fit: Fit) -> None:
     before = Path("runs/x/checkpoints/last.ckpt").stat().st_mtime_ns
     command = [sys.executable, "-m", "semcomp_pl", "fit", "runs/x", "--trainer.max_epochs=100000"]
     with subprocess.Popen(
-        [*command, "--trainer.enable_progress_bar=false"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [*command, "--trainer.enable_progress_bar=false"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it in the background
     ) as process:
         while process.poll() is None and Path("runs/x/checkpoints/last.ckpt").stat().st_mtime_ns == before:
             time.sleep(0.1)
