@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from semcomp_pl.checkpoints.bundle import read_bundle
+from semcomp_pl.checkpoints.bundle import exported_class
 from semcomp_pl.checkpoints.models import SEGMENTATION
 from semcomp_pl.cli.compare import as_yaml
 from semcomp_pl.cli.compare import main as compare
@@ -105,7 +105,7 @@ def _compare(scenes: int, images: int, console: Console) -> int:
     codecs = [_own(name, title) for name, (title, _) in STAGES.items() if name != "pspnet"]
     exports = released()
     for path in exports.values():
-        kind = read_bundle(path).model
+        kind = exported_class(path)
         if kind != SEGMENTATION:
             codecs.append(CodecEntry(LOAD, {"model": str(path)}, f"{kind} (CamVid)"))
     codecs += sensible_references()

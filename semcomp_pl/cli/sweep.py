@@ -15,6 +15,7 @@ from semcomp_pl.cli.train import main as training
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output
 from semcomp_pl.files.places import resolve_config
+from semcomp_pl.training.stopping import TO_BE_CONTINUED
 
 try:
     from semcomp_pl.sweep.budget import Budget
@@ -32,8 +33,6 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing, which semcomp sweep needs: pip install 'semcomp_pl[sweep]'; docs/sweeps.md names "
         "the wheels for machines without a package index"
     ) from None
-
-_TO_BE_CONTINUED = os.EX_TEMPFAIL
 
 
 def main(args: list[str]) -> int:
@@ -87,7 +86,7 @@ def _run(study: Study, directory: Path, plan: Plan, options: argparse.Namespace,
     if loop.received is not None and loop.received.name == "SIGINT":
         raise KeyboardInterrupt
     if loop.stopping or study.left(plan.limit):
-        return _TO_BE_CONTINUED
+        return TO_BE_CONTINUED
     return 1 if failed else 0
 
 

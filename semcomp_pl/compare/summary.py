@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -113,6 +114,11 @@ class Judge:
     family ...`, or `unknown`."""
 
 
+def headline(judges: Sequence[Judge]) -> list[str]:
+    """Names of the judges whose means are the headline: strangers to all codecs, or all judges if none is one."""
+    return [one.name for one in judges if not one.relatives] or [one.name for one in judges]
+
+
 @dataclass(frozen=True)
 class Order:
     """How far several judges agree on the order of the codecs at a rate, by the mIoU under each."""
@@ -219,7 +225,7 @@ class Summary:
     @property
     def strangers(self) -> list[str]:
         """Names of the judges that are strangers to all codecs; all judges, if none is a stranger."""
-        return [one.name for one in self.judges if not one.relatives] or [one.name for one in self.judges]
+        return headline(self.judges)
 
     def point(self, codec: str, point: str) -> Point:
         """The point of this name.

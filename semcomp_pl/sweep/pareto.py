@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from semcomp_pl.files.atomic import write_file
+from semcomp_pl.compare.report.figures import write_figure
 from semcomp_pl.palette import COLOURS
 from semcomp_pl.sweep.file import Sweep
 from semcomp_pl.sweep.names import short
@@ -38,7 +37,7 @@ def draw(sweep: Sweep, found: Sequence[Result], file: Path) -> str | None:
     kind, points = _rates(found)
     if kind is None:
         return None
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlabel=RATES[kind], ylabel=sweep.metric)
     best = front(points, sweep.maximize)
     axes.plot(*zip(*best, strict=True), color="0.6", linewidth=1, zorder=1, label="best at its rate")
@@ -50,10 +49,7 @@ def draw(sweep: Sweep, found: Sequence[Result], file: Path) -> str | None:
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
-    FigureCanvasAgg(figure)
-    for extension in ("png", "svg"):
-        path = file.with_name(f"{file.name}.{extension}")
-        write_file(path, lambda stream, e=extension: figure.savefig(stream, format=e, dpi=150))  # type: ignore[misc]
+    write_figure(figure, file)
     return kind
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from semcomp_pl.files.atomic import make_output
 from semcomp_pl.sweep.file import Command
+from semcomp_pl.training.stopping import TO_BE_CONTINUED
 
 _SHELL = 'sh -c \'echo $$ >"$0"; exec "$@"\' "$0.pid" "$@"; status=$?; echo $status >"$0"; exit $status'
 """Starts a command so that its process id and its exit status are in files, whether its parent lives or not."""
-_INTERRUPTED = {None, os.EX_TEMPFAIL, *(128 + number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1))}
+_INTERRUPTED = {None, TO_BE_CONTINUED, *(128 + number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1))}
 """Exit statuses of trainings that were stopped; None if the machine was, or all processes were killed."""
 
 _PATIENCE = 20.0

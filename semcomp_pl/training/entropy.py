@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Subset
 
 from semcomp_pl.checkpoints.bundle import replace_tensors
 from semcomp_pl.checkpoints.checkpoint import PARTS, read_saved
-from semcomp_pl.checkpoints.loading import load
+from semcomp_pl.checkpoints.loading import codec_of, load
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import Content
 from semcomp_pl.coding.latent import STATIC, normalise
@@ -169,13 +169,14 @@ def fit_file(
     Raises:
         SemcompError: the file is unreadable, not a codec, or of another number of classes than the data.
     """
-    codec = load(path)
+    saved = read_saved(path)
+    codec = codec_of(saved, path)
     if codec.sends_labels and data.num_classes != codec.num_classes:
         raise SemcompError(
             f"{path}: a model of {codec.num_classes} classes found, the data have {data.num_classes}; give its own data"
         )
     part = "rate.net."
-    known = {k.removeprefix(part): v for k, v in read_saved(path).state.items() if k.startswith(part)}
+    known = {k.removeprefix(part): v for k, v in saved.state.items() if k.startswith(part)}
     fitted = fit_entropy(codec, data, steps, passes, known or None)
     target = target or path
     if path.is_dir():

@@ -26,12 +26,11 @@ from semcomp_pl import __version__
 from semcomp_pl.compare.report import figures, sentences, trainings
 from semcomp_pl.compare.report.gallery import Gallery, gallery
 from semcomp_pl.compare.rows import Results, confusion_names, metric_names
-from semcomp_pl.compare.statistics.bootstrap import hits_and_unions
+from semcomp_pl.compare.statistics.bootstrap import hits_and_unions, means_over
 from semcomp_pl.compare.statistics.points import iou_column
 from semcomp_pl.compare.summary import Estimate, Point, Summary
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.metrics import describe, perceptual
-from semcomp_pl.metrics.catalogue import by_judge, of_judge
 from semcomp_pl.palette import COLOURS
 
 MEANING = ("miou_ratio", "miou", "miou_agreement")
@@ -185,13 +184,11 @@ def _values(summary: Summary, results: Results, shown: Gallery) -> list[dict[int
     return values
 
 
-def _mious(row: dict[str, Any], columns: list[str], panel: list[str]) -> dict[str, float | None]:
+def _mious(row: dict[str, Any], columns: list[str], panel: list[str]) -> dict[str, float]:
     """The mIoU of a single image under each judge, and the mean over a panel."""
-    found = {iou_column(name): _miou(row[name]) for name in columns}
-    for metric in {of_judge(name)[0] for name in found if of_judge(name)[1]}:
-        own = [value for judge in panel if (value := found.get(by_judge(metric, judge))) is not None]
-        found[metric] = float(np.mean(own)) if own else None
-    return found
+    known = {iou_column(name): _miou(row[name]) for name in columns}
+    found = {name: np.array(value) for name, value in known.items() if value is not None}
+    return {name: float(value) for name, value in (found | means_over(panel, found)).items()}
 
 
 def _miou(confusion: list[int] | None) -> float | None:

@@ -73,7 +73,7 @@ class Bootstrap:
         for name, array in sample.items():
             if array.ndim == 3:
                 values |= self._judged(name, array, classes, (ceiling or {}).get(name))
-        return values | _means_over(panel, values)
+        return values | means_over(panel, values)
 
     def _judged(self, name: str, counts: Array, classes: list[str], ceiling: Array | None) -> dict[str, Array]:
         """The mIoU of one judge's counts (N, 2, K); of those with the truth also the IoU of classes, and the ratio."""
@@ -108,7 +108,7 @@ class Bootstrap:
         return iou
 
 
-def _means_over(panel: Sequence[str], values: Mapping[str, Array]) -> dict[str, Array]:
+def means_over(panel: Sequence[str], values: Mapping[str, Array]) -> dict[str, Array]:
     """The mean over a panel's judges of each value that all of them have."""
     names = dict.fromkeys(of_judge(name)[0] for name in values if of_judge(name)[1])
     columns = {name: [by_judge(name, judge) for judge in panel] for name in names}

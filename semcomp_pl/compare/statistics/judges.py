@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from semcomp_pl.compare.rows import ORACLE
-from semcomp_pl.compare.statistics.bootstrap import Array, interval
-from semcomp_pl.compare.statistics.points import Measured, Setting, paired_values
-from semcomp_pl.compare.summary import AtRate, Estimate, Gain, Judge, Order
+from semcomp_pl.compare.statistics.bootstrap import Array, interval, paired
+from semcomp_pl.compare.statistics.points import Measured, Setting, gaps
+from semcomp_pl.compare.summary import AtRate, Estimate, Gain, Judge, Order, headline
 from semcomp_pl.metrics.catalogue import by_judge
 
 
@@ -23,9 +23,7 @@ def judges_of(provenance: Mapping[str, Any]) -> list[Judge]:
 
 def panels(judges: Sequence[Judge]) -> tuple[list[str], list[str]]:
     """Names of several judges, and of the strangers among them; none for a single judge, whose columns have no name."""
-    names = [one.name for one in judges]
-    strangers = [one.name for one in judges if not one.relatives]
-    return (names, strangers or names) if len(names) > 1 else ([], [])
+    return ([one.name for one in judges], headline(judges)) if len(judges) > 1 else ([], [])
 
 
 def order(at: AtRate, points: Sequence[Measured], judges: Sequence[str]) -> Order | None:
@@ -38,7 +36,7 @@ def order(at: AtRate, points: Sequence[Measured], judges: Sequence[str]) -> Orde
     taus = kendall(signs)
     metric = "miou" if any("miou" in one.metrics for one in at.differences) else "miou_agreement"
     return Order(
-        tau=Estimate(float(taus[0]), *(interval(taus[0], taus[1:]) or (None, None))),
+        tau=_estimate(taus),
         pairs=signs.shape[1],
         alike=int((np.abs(signs[:, :, 0].sum(axis=0)) == len(judges)).sum()),
         agreed=sum(metric in one.agreed for one in at.differences),
@@ -71,17 +69,13 @@ def gains(points: Sequence[Measured], judges: Sequence[Judge], setting: Setting)
     for one in able:
         names = kin[one.point.codec]
         if names:
-            mine, theirs = paired_values(one, best, setting)
-            by_relatives, by_strangers = (
-                sum((mine[name] - theirs[name] for name in _ratios(group)), np.zeros(1)) / len(group)
+            gained = gaps(*paired(one.sample, best.sample), setting)
+            means = (
+                np.mean([gained[by_judge("miou_ratio", judge)] for judge in group], axis=0)
                 for group in (names, strangers)
             )
-            found.append(Gain(one.point.codec, best.point.codec, _estimate(by_relatives), _estimate(by_strangers)))
+            found.append(Gain(one.point.codec, best.point.codec, *map(_estimate, means)))
     return found
-
-
-def _ratios(judges: Sequence[str]) -> list[str]:
-    return [by_judge("miou_ratio", judge) for judge in judges]
 
 
 def _estimate(draws: Array) -> Estimate:

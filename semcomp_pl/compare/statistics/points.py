@@ -139,21 +139,20 @@ def _with_spread(
 
 def difference(one: Measured, other: Measured, setting: Setting) -> Difference:
     """Paired differences of two points, `one` minus `other`."""
-    values, others = paired_values(one, other, setting)
-    mine = paired(one.sample, other.sample)[0]
-    with np.errstate(invalid="ignore"):  # infinite minus infinite
-        gaps = {name: values[name] - others[name] for name in values}
-    estimates = _estimates(gaps, mine, setting.classes)
-    for name in (one.point.metrics.keys() & other.point.metrics.keys()) - gaps.keys():
+    mine, theirs = paired(one.sample, other.sample)
+    found = gaps(mine, theirs, setting)
+    estimates = _estimates(found, mine, setting.classes)
+    for name in (one.point.metrics.keys() & other.point.metrics.keys()) - found.keys():
         estimates[name] = Estimate(one.point.metrics[name].value - other.point.metrics[name].value)
     agreed = [name for name in ("miou", "miou_agreement", "miou_ratio") if _agreed(name, estimates, setting.judges)]
     return Difference(one.point.codec, other.point.codec, dict(sorted(estimates.items())), agreed)
 
 
-def paired_values(one: Measured, other: Measured, setting: Setting) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The values of two points over the images that both have."""
-    mine, theirs = paired(one.sample, other.sample)
-    return setting.values(mine), setting.values(theirs)
+def gaps(one: Sample, other: Sample, setting: Setting) -> dict[str, Array]:
+    """Differences of all values of two points, each (1 + draws,); the samples are `paired`."""
+    values, others = setting.values(one), setting.values(other)
+    with np.errstate(invalid="ignore"):  # infinite minus infinite
+        return {name: values[name] - others[name] for name in values}
 
 
 def _agreed(metric: str, gaps: Mapping[str, Estimate], judges: Sequence[str]) -> bool:

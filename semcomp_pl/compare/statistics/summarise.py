@@ -36,8 +36,8 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
     classes = [str(name) for name in results.provenance.get("classes", [])]
     places = {image: place for place, image in enumerate(images)}
     judges = judges_of(results.provenance)
-    names, panel = panels(judges)
-    setting = Setting(places, classes, Bootstrap(len(images), draws, seed), judges=names, panel=panel)
+    judging, panel = panels(judges)
+    setting = Setting(places, classes, Bootstrap(len(images), draws, seed), judges=judging, panel=panel)
     original, setting = _ceiling(results, setting)
     measured = _measure(results, setting, original=False)
     kinds = {one.point.codec: one.point.kind for one in measured}
@@ -45,12 +45,12 @@ def summarise(results: Results, *, draws: int = 10_000, seed: int = 0, targets: 
     measured.sort(key=lambda one: (codecs.index(one.point.codec), one.point.bpp.value if one.point.bpp else 0))
     points = [one.point for one in measured]
     ceiling = original.point if original else None
-    measured_names = {name for one in [*points, *([ceiling] if ceiling else [])] for name in one.metrics}
+    names = {name for one in [*points, *([ceiling] if ceiling else [])] for name in one.metrics}
     return Summary(
         codecs=codecs,
         images=images,
         classes=classes,
-        metrics=ordered(name for name in measured_names if not is_detail(name)),
+        metrics=ordered(name for name in names if not is_detail(name)),
         points=points,
         ceiling=ceiling,
         at_rates=_at_rates(targets, codecs, measured, setting, judges),
