@@ -1,10 +1,12 @@
 """Tables that shorten files, fitted on what a trained model transmits."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.training.entropy import bits_per_image, fit_entropy
+from semcomp_pl.training.entropy import bits_per_image, fit_context, fit_entropy, fit_file, transmit
 from tests.lab import Lab
 
 
@@ -65,3 +67,16 @@ def test_labels_are_needed_where_they_are_sent(lab: Lab) -> None:
 def test_numbers_that_fit_nothing_are_refused(lab: Lab, numbers: tuple[int, int]) -> None:
     with pytest.raises(SemcompError, match="expected 1 or more"):
         fit_entropy(lab.model("rate_distortion").neural_codec(), lab.data(), *numbers)
+
+
+def test_a_fit_goes_on_from_the_entropy_model_of_training(lab: Lab, tmp_path: Path) -> None:
+    """One step from it leaves shorter files than one step from random weights."""
+    model = lab.model("rate_distortion", rate_weight=0.5, downsamplings=2, channels=2)
+    trainer = lab.fit(model, epochs=2)
+    fit_context(model.rate.net, transmit(model.eval().neural_codec(), lab.data(), 0, passes=2), steps=100)
+    bits = []
+    for name in ("known", "forgotten"):
+        trainer.save_checkpoint(tmp_path / name)
+        bits.append(bits_per_image(fit_file(tmp_path / name, lab.data(), 1, 1), lab.data())["context"])
+        model.rate = None
+    assert bits[0] < 0.9 * bits[1]
