@@ -69,10 +69,10 @@ def main(args: list[str]) -> int:
     plan = Plan(
         options.workers, count, more, last, {**share_of_cores(options.workers), "WANDB_RUN_GROUP": directory.name}
     )
-    return _run(study, directory, plan, options, _comparison(words[0]))
+    return _run(study, directory, plan, options, data_arguments(words[0]))
 
 
-def _run(study: Study, directory: Path, plan: Plan, options: argparse.Namespace, comparison: list[str]) -> int:
+def _run(study: Study, directory: Path, plan: Plan, options: argparse.Namespace, wanted: list[str]) -> int:
     budget = None
     if options.max_minutes is not None:
         left = study.left(plan.limit) + len(study.running())
@@ -82,7 +82,7 @@ def _run(study: Study, directory: Path, plan: Plan, options: argparse.Namespace,
         finish = Exporter(study, directory, options.export, screen.tell)
         loop = Loop(study, directory, plan, budget, screen.tell, screen.update, finish)
         loop.run()
-    failed = report(study, directory, console, plan.limit, comparison)
+    failed = report(study, directory, console, plan.limit, wanted)
     if loop.received is not None and loop.received.name == "SIGINT":
         raise KeyboardInterrupt
     if loop.stopping or study.left(plan.limit):
@@ -177,11 +177,11 @@ def _parse(words: Sequence[str]) -> None:
         raise SemcompError(f"{error}; found in: semcomp {shlex.join(words)}") from None
 
 
-def _comparison(words: Sequence[str]) -> list[str]:
+def data_arguments(words: Sequence[str]) -> list[str]:
     """Arguments of `semcomp compare` for the data that a run is trained with."""
     args = run_arguments("fit", list(words[1:]))
-    configs = [arg.removeprefix("--config=") for arg in args if Path(arg).parent.name == "data"]
     flags = [arg for arg in args if arg.startswith("--data.")]
+    configs = [arg.removeprefix("--config=") for arg in args if arg not in flags and Path(arg).match("data/*.yaml")]
     if not configs:
         return flags
     comparison = resolve_config(f"configs/compare/{Path(configs[-1]).name}")

@@ -29,13 +29,14 @@ class LayeredShape(CodecShape):
     Args:
         thumbnail_psnr: PSNR of c in dB: files hold the shortest picture that reaches it. If not given, c is lossless.
         residual_quality: WebP quality, 0 to 100, of the residual x - x̂ in files. If not given, files hold no residual.
+        label_map: Form in which s is sent and FineNet sees it.
     """
 
     channels: int = field(default=3, init=False)
     levels: int = field(default=256, init=False)
     trunk: Trunk = field(default="paper", init=False)
     entropy_model: EntropyModel = field(default="static", init=False)
-    label_map: LabelMap = field(default="full", init=False)
+    label_map: LabelMap = "full"
     thumbnail_psnr: float | None = None
     residual_quality: int | None = None
 
@@ -51,7 +52,7 @@ class LayeredShape(CodecShape):
 
 
 class LayeredNet(ConditionalNet):
-    """x̂ = up(c) + f(s, up(c)) with c = Q(E(x, s)); c is sent as a picture, s at the image's size."""
+    """x̂ = up(c) + f(s, up(c)) with c = Q(E(x, s)); c is sent as a picture, s at the image's size or on its grid."""
 
     shape_type = LayeredShape
     shape: LayeredShape
@@ -87,7 +88,7 @@ class LayeredNet(ConditionalNet):
         return [labels, thumbnail, ResidualSection(self.shape.residual_quality)]
 
     def bpp_bound(self, height: int, width: int) -> float:
-        """24 bits per cell, log2(K + 1) per pixel for the labels, and 24 per pixel for any residual."""
+        """24 bits per cell, log2(K + 1) per label sent, and 24 per pixel for any residual."""
         return super().bpp_bound(height, width) + (0 if self.shape.residual_quality is None else 24)
 
 
@@ -131,7 +132,7 @@ class FineNet(nn.Module):
         self.body = nn.Sequential(*layers)
 
     def forward(self, quantized: Tensor, side: Tensor | None = None) -> Tensor:
-        """Thumbnail on its centres (B, 3, h, w) and label map (B, K, H, W) to an image (B, 3, H, W), range [0, 1].
+        """Thumbnail (B, 3, h, w) and label map, one-hot at the image's or thumbnail's size, to an image in [0, 1].
 
         In training values may leave the range, as clipping would leave them without a gradient back.
         """
@@ -144,6 +145,9 @@ class FineNet(nn.Module):
         return F.interpolate(pixels, scale_factor=self.factor, mode="bilinear", align_corners=False)
 
     def detail(self, quantized: Tensor, side: Tensor | None = None) -> Tensor:
-        """f(s, up(c)), in [-1, 1] and on that scale."""
+        """f(s, up(c)), in [-1, 1] and on that scale; a label map on the grid is enlarged to the image's size."""
         base = 2 * self.enlarge(quantized) - 1
-        return torch.tanh(self.body(base if side is None else torch.cat([side, base], 1)).float())
+        if side is None:
+            return torch.tanh(self.body(base).float())
+        labels = side if side.shape[2:] == base.shape[2:] else F.interpolate(side, scale_factor=self.factor)
+        return torch.tanh(self.body(torch.cat([labels, base], 1)).float())

@@ -12,7 +12,10 @@ _CALM = 0.98
 
 
 class Budget:
-    """Divides a sweep's time among its trainings: all get the same, unless the time runs out.
+    """Divides a sweep's time among its trainings: all get the same, or a little less if the reserve was too small.
+
+    When the time does not suffice for all any more, the next ones get what those before them got, as long as there is
+    so much time left; the rest is for another call.
 
     Trainings go in rounds of `workers`. Each round needs a reserve beside the time of training: for starting, for the
     last validation, and for fitting the entropy model.
@@ -50,6 +53,8 @@ class Budget:
             waiting: Number of trainings that have not begun, with the next one.
         """
         share = min(self.share, math.floor(self._share(waiting)))
+        if share < _SHORTEST <= self.share <= self._share(1):
+            share = self.share
         return timedelta(seconds=share) if share >= _SHORTEST else None
 
     def learn(self, seconds: float, given: float) -> None:

@@ -61,7 +61,10 @@ def report(study: Study, directory: Path, console: Console, limit: int, comparis
     found = best_first(study.sweep, results(study, directory))
     done = [one for one in found if one.done]
     failed = [one for one in found if one.trial.state == TrialState.FAIL]
-    console.print(table(study.sweep, found, f"{directory}: {len(done)} of {len(found) + study.left(limit)} done"))
+    left = study.left(limit)
+    console.print(table(study.sweep, found, f"{directory}: {len(done)} of {len(found) + left} done"))
+    if left:
+        console.print(f"{left} not begun; the same command goes on with them", highlight=False)
     for one in failed:
         console.print(f"{one.run.log}: {one.error}", soft_wrap=True, markup=False, highlight=False)
     kind = draw(study.sweep, done, directory / "pareto") if done else None

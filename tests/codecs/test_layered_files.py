@@ -13,7 +13,7 @@ from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.codecs.pixels import psnr
 from semcomp_pl.coding.container import MAX_PIXELS, Kind, Section, pack, parse
 from semcomp_pl.errors import FileError
-from tests.lab import label_of, scene
+from tests.lab import Lab, label_of, scene
 
 LAYERS = {"exact": (None, None), "lossy": (30.0, None), "residual": (None, 60), "both": (30.0, 60)}
 
@@ -139,3 +139,18 @@ def test_tables_shorten_thumbnails(checkpoint: Path) -> None:
     fitted = codec.net.entropy.latent_coder().encode(content.symbols)
     codec.net.entropy.fitted.fill_(False)
     assert len(fitted[1]) < len(codec.net.entropy.latent_coder().encode(content.symbols)[1])
+
+
+def test_a_label_map_on_the_grid_is_sent_as_one_label_a_pixel_of_the_thumbnail(lab: Lab) -> None:
+    codec, image = lab.codec("layered_codec", label_map="grid"), scene(33, 64)
+    measured, (rates,) = codec.measure(image[None], label_of(image)[None])
+    data = codec.compress(image, label_of(image))
+    assert torch.equal(lab.codec("layered_codec", label_map="grid").decompress(data), measured[0])
+    assert rates.bpp == 8 * len(data) / (33 * 64)
+    content = codec.file.read(data)
+    assert content.labels is not None
+    assert content.labels.shape == content.symbols.shape[1:] == (3, 4)
+    full = lab.codec("layered_codec")
+    assert len(data) < len(full.compress(image, label_of(image)))
+    with pytest.raises(FileError):
+        full.decompress(data)

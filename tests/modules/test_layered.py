@@ -61,7 +61,7 @@ def test_numbers_that_make_no_layers_are_refused(lab: Lab, options: dict[str, An
         lab.model("layered_codec", **options)
 
 
-@pytest.mark.parametrize("options", [{"channels": 8}, {"levels": 5}, {"label_map": "grid"}], ids=str)
+@pytest.mark.parametrize("options", [{"channels": 8}, {"levels": 5}], ids=str)
 def test_what_a_picture_settles_is_no_argument(lab: Lab, options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(options))):
         lab.model("layered_codec", **options)

@@ -48,6 +48,7 @@ def seen_by(net: CodecNet, label: Tensor) -> Tensor | None:
         ("selective", {}, "grid", True, True),
         ("selective", {"label_map": "full"}, "full", True, True),
         ("layered", {"downsamplings": 3}, "full", False, False),
+        ("layered", {"downsamplings": 3, "label_map": "grid"}, "grid", False, False),
     ],
 )
 def test_what_it_can_do(
@@ -156,7 +157,8 @@ REACH = [
     ("conditional", {"label_map": "full", "trunk": "paper"}),
     ("selective", {"label_map": "full"}),
     ("selective", {"label_map": "grid", "trunk": "paper"}),
-    ("layered", {}),
+    ("layered", {"label_map": "full"}),
+    ("layered", {"label_map": "grid"}),
 ]
 
 

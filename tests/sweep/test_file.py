@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from semcomp_pl.cli.sweep import data_arguments
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.sweep.budget import Budget
 from semcomp_pl.sweep.names import run_name
@@ -100,3 +101,23 @@ def test_time_is_divided_equally_among_rounds() -> None:
     assert Budget(30, 60, 8, 21, before=100).share == 100
     with pytest.raises(SemcompError, match="60 s in 3 rounds"):
         Budget(1, 60, 8, 21, before=None)
+
+
+def test_when_not_all_fit_any_more_some_get_what_those_before_them_got() -> None:
+    budget = Budget(minutes=30, reserve=20, workers=1, left=21, before=None)
+    first = budget.next(21)
+    assert first is not None
+    budget.learn(seconds=first.total_seconds() + 200, given=first.total_seconds())
+    assert budget.next(20) == first  # 20 reserves of 200 s are more than 30 minutes
+    budget.learn(seconds=first.total_seconds() + 1780, given=first.total_seconds())
+    assert budget.next(20) is None
+
+
+def test_the_comparison_of_a_sweep_names_the_data_of_its_trainings() -> None:
+    words = ["fit", "--config", "configs/data/idd_lite.yaml", "--data.source.root=/somewhere/data/idd", "--name=x"]
+    expected = ["--config", "configs/compare/idd_lite.yaml", "--data.source.root=/somewhere/data/idd"]
+    found = data_arguments(words)
+    assert found[0] == expected[0]
+    assert Path(found[1]).samefile(expected[1])
+    assert found[2:] == expected[2:]
+    assert data_arguments(words[:1] + words[3:]) == expected[2:]
