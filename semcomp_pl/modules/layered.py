@@ -22,8 +22,8 @@ class LayeredCodec(LabelledGAN):
         (x, s), (x̂, s) --D--> scores
 
     min E, f: E[(D(x̂, s) - 1)²] + w FM(x, x̂) + λ |x - x̂| + v (1 - SSIM(x, x̂));  min D as for PlainGAN. The absolute
-    error is averaged over images scaled to [-1, 1]. s is transmitted at the image's size or on c's grid; c as a picture, lossless
-    or at a given PSNR; and x - x̂ as an optional third layer.
+    error is averaged over images scaled to [-1, 1]. s is transmitted at the image's size or on c's grid; c as a
+    picture, lossless or at a given PSNR; and x - x̂ as an optional third layer.
 
     Source: Akbari et al., ICASSP 2019, https://arxiv.org/abs/1806.03348.
 
