@@ -34,6 +34,8 @@ class Budget:
     def __init__(self, minutes: float, reserve: float, workers: int, left: int, before: float | None) -> None:
         self.deadline, self.reserve, self.workers = time.monotonic() + 60 * minutes, reserve, workers
         self.share = min(before or math.inf, math.floor(_CALM * self._share(left)))
+        if self.share < _SHORTEST and before is not None and before <= self._share(1):
+            self.share = before  # for as many as the time suffices for
         if left and self.share < _SHORTEST:
             raise SemcompError(
                 f"--max-minutes {minutes:g} found for {left} trainings, {workers} at a time: {60 * minutes:.0f} s in "

@@ -101,6 +101,7 @@ def test_time_is_divided_equally_among_rounds() -> None:
     assert Budget(30, 60, 8, 21, before=100).share == 100
     with pytest.raises(SemcompError, match="60 s in 3 rounds"):
         Budget(1, 60, 8, 21, before=None)
+    assert Budget(2, 60, 8, 21, before=30).share == 30  # in three rounds there is no time to train, in one there is
 
 
 def test_when_not_all_fit_any_more_some_get_what_those_before_them_got() -> None:
