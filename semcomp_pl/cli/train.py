@@ -90,7 +90,10 @@ class SemcompCLI(LightningCLI):
             help="Metric whose highest value selects best.ckpt; null keeps the latest validated weights.",
         )
         parser.add_argument(
-            "--ema_decay", type=float, default=0.999, help="Decay per step of the moving average of the weights."
+            "--ema_decay",
+            type=float,
+            default=0.999,
+            help="Largest decay per step of the moving average of the weights, reached after 9 / (1 - decay) steps.",
         )
         parser.add_argument(
             "--checkpoint_minutes",

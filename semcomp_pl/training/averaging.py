@@ -11,11 +11,15 @@ from torch import Tensor
 class MovingAverage(EMAWeightAveraging):
     """Lightning's EMAWeightAveraging, updated by one operation over all parameters that never waits for the device.
 
-    After each optimiser step average = decay · average + (1 - decay) · weights; the first step copies the weights.
-    Buffers are not averaged but copied, whenever the average is used.
+    After optimiser step n + 1, average = d · average + (1 - d) · weights with d = min(decay, (1 + n) / (10 + n)); the
+    first step copies the weights. So a training much shorter than 1 / (1 - decay) steps does not end with an average
+    that is mostly its first weights: a ninth of the steps counts at first. Buffers are not averaged but copied,
+    whenever the average is used.
+
+    Source: `num_updates` of https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage.
 
     Args:
-        decay: Decay per optimiser step.
+        decay: Largest decay per optimiser step.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -45,7 +49,8 @@ class MovingAverage(EMAWeightAveraging):
             return
         average, weights = self._pairs
         if self._updates:
-            torch._foreach_lerp_(average, weights, 1 - self.decay)
+            decay = min(self.decay, (1 + self._updates) / (10 + self._updates))
+            torch._foreach_lerp_(average, weights, 1 - decay)
         else:
             torch._foreach_copy_(average, weights)
         self._updates += 1

@@ -1,4 +1,4 @@
-"""The moving average against Lightning's own, which it replaces."""
+"""The moving average against Lightning's own, which it replaces: up to a decay of 2/11 they are the same."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def load(file: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("decay", [0.0, 0.15])
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -56,8 +56,8 @@ def test_the_average_is_lightnings(lab: Lab, name: str, options: dict[str, Any],
 
 @pytest.mark.parametrize(("first", "second"), [(MovingAverage, lightnings), (lightnings, MovingAverage)])
 def test_each_goes_on_from_the_others_checkpoints(lab: Lab, first: Any, second: Any, tmp_path: Path) -> None:
-    whole = saved(lab, "rate_distortion", first(0.9), tmp_path / "whole")
-    rest = lab.trainer(3, [second(0.9), ModelCheckpoint(tmp_path / "rest", "{epoch}")])
+    whole = saved(lab, "rate_distortion", first(0.15), tmp_path / "whole")
+    rest = lab.trainer(3, [second(0.15), ModelCheckpoint(tmp_path / "rest", "{epoch}")])
     checkpoint = tmp_path / "whole" / "epoch=0.ckpt"
     rest.fit(lab.model("rate_distortion"), datamodule=lab.data(), ckpt_path=checkpoint, weights_only=True)
     found = load(tmp_path / "rest" / "epoch=2.ckpt")
@@ -108,8 +108,8 @@ class Constant(LightningModule):
 
 
 def test_an_average_of_given_weights() -> None:
-    """Without Lightning's loops: v1, then d · average + (1 - d) · v for each further v."""
-    model, average = Constant(), MovingAverage(0.75)
+    """Without Lightning's loops: v1, then d · average + (1 - d) · v for each further v, and d rises to its limit."""
+    model, average = Constant(), MovingAverage(0.3)
     trainer: Any = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     average.setup(trainer, model, "fit")
     average.on_train_start(trainer, model)
@@ -119,7 +119,8 @@ def test_an_average_of_given_weights() -> None:
         trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step
         for _ in range(2):  # without a further step nothing changes
             average.on_train_batch_end(trainer, model, None, None, 0)
-        expected = value if expected is None else 0.75 * expected + 0.25 * value
+        decay = [0, 2 / 11, 3 / 12, 0.3, 0.3][step - 1]
+        expected = value if expected is None else decay * expected + (1 - decay) * value
     content: dict[str, Any] = {"state_dict": model.state_dict()}
     average.on_save_checkpoint(trainer, model, content)
     torch.testing.assert_close(content["state_dict"]["weight"], expected)
