@@ -8,7 +8,7 @@ test: export OMP_NUM_THREADS = 1
 
 .PHONY: demo test clean
 
-demo: .venv/installed
+demo: .venv/installed-demo
 	$(BIN)/semcomp demo
 
 test: .venv/installed-test
@@ -25,12 +25,12 @@ clean:
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: pyproject.toml | .venv/bin/pip
+.venv/installed-demo: pyproject.toml | .venv/bin/pip
 	@echo "installing into .venv: the first time takes some minutes"
-	$(PIP) install --editable .
+	$(PIP) install --editable '.[demo]'
 	@touch $@
 
 .venv/installed-test: pyproject.toml | .venv/bin/pip
 	@echo "installing into .venv, with test tools: the first time takes some minutes"
-	$(PIP) install --editable '.[test,pretrained,jxl,fid]'
-	@touch $@ .venv/installed
+	$(PIP) install --editable '.[test,demo,pretrained,jxl,fid]'
+	@touch $@ .venv/installed-demo

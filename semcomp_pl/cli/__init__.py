@@ -31,7 +31,9 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
              or only the ones you name:   semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
   sweep      train a model for each point of a W&B sweep:  semcomp sweep sweeps/rate.yaml --workers 2
   report     write summary, figures and report of a comparison, finished or not:  semcomp report DIR
-  demo       run everything on procedural street scenes, in minutes:   semcomp demo --output demo
+  samples    write street scenes and free photographs to try it on:   semcomp samples samples
+  demo       all of it on these, in minutes:      semcomp demo
+             or train six models first:           semcomp demo --train
 
   semcomp COMMAND --help     shows all options of a command
   semcomp --version
@@ -40,7 +42,7 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
 TRAINING = ("fit", "validate", "test", "predict")
 COMMANDS = {
     **dict.fromkeys(TRAINING, "train"),
-    **{name: name for name in ("compress", "decompress", "inspect", "export", "compare", "sweep", "demo")},
+    **{name: name for name in ("compress", "decompress", "inspect", "export", "compare", "sweep", "demo", "samples")},
     "report": "compare:report",
     "fit-entropy": "fit_entropy",
 }

@@ -1,149 +1,214 @@
-"""`semcomp demo`: train models on procedural street scenes and compare them, in minutes and without a download."""
+"""`semcomp demo`: what the suite does, on images that everybody has, in minutes and without a download."""
 
-import argparse
 import shlex
-import shutil
 import time
-from contextlib import chdir
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 from rich.console import Console
-from rich.table import Table
+from torch import Tensor
 
-from semcomp_pl.checkpoints.bundle import exported_class
-from semcomp_pl.checkpoints.models import SEGMENTATION
+from semcomp_pl.checkpoints.loading import load
+from semcomp_pl.cli import compare, compress, decompress, inspect, long_demo, train
 from semcomp_pl.cli.compare import as_yaml
-from semcomp_pl.cli.compare import main as compare
-from semcomp_pl.cli.train import main as training
-from semcomp_pl.compare.config import LOAD, CodecEntry, sensible_references
-from semcomp_pl.compare.summary import read_summary
+from semcomp_pl.cli.files import FilesParser
+from semcomp_pl.codecs import AVIF, OptimizedJPEG, WebP
+from semcomp_pl.codecs.pixels import bpp, psnr
+from semcomp_pl.codecs.search import best_at
+from semcomp_pl.compare.config import LOAD, CodecEntry
+from semcomp_pl.compare.report.figures import write_figure
+from semcomp_pl.compare.report.sheet import Strip, draw_reconstructions
+from semcomp_pl.data import ImageDataModule, StreetScenes
+from semcomp_pl.data.datamodule import ImageDataset
+from semcomp_pl.data.samples import write_samples
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output
+from semcomp_pl.files.images import is_image, read_image
 from semcomp_pl.files.places import released, resolve_config
-from semcomp_pl.metrics import describe
-from semcomp_pl.training.curves import draw_losses
+from semcomp_pl.progress import duration
 
-_RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
-_CODEC = "--model.filters 48"
-_GAN = (
-    f"{_CODEC} --model.discriminator_filters 16 --model.init_from {_RD}/checkpoints/best.ckpt "
-    "--model.learning_rate 3e-4 --trainer.max_epochs 4 --ema_decay 0.95"
+MODELS = {"rate_distortion": "RateDistortion", "plain_gan": "PlainGAN"}
+"""The released models that were trained on streets and photographs, so that these images are in their domain."""
+FORMATS = {"WebP": WebP, "AVIF": AVIF, "JPEG": OptimizedJPEG}
+STAGES = {"images": 4, "a photograph as a file": 15, "a minute of training": 85, "comparison": 60}
+"""Seconds that each stage takes on two cores, to say how much is left."""
+_LIVE = "runs/live"
+_SCENES, _SIZE = 64, (128, 256)
+_TRAINING = (
+    "--config configs/trainer/cpu.yaml --config configs/data/streets.yaml --config configs/model/plain_gan.yaml "
+    "--name live --model.init_from rate_distortion --model.discriminator_filters 16 --model.learning_rate 3e-4 "
+    f"--data.source.root scenes --data.source.train {_SCENES} --data.source.val 4 --data.source.test 0 "
+    "--data.crop_size [64,128] --data.crop_scale [0.5,0.5] --data.resident true --trainer.max_epochs null "
+    "--trainer.check_val_every_n_epoch 1000 --ema_decay 0.95 --entropy_steps 100"
 )
-STAGES = {
-    "rate_distortion": ("RateDistortion", f"{_CODEC} --trainer.max_epochs 36 --ema_decay 0.99"),
-    "pspnet": ("PSPNet", "--model.output_stride 16 --trainer.max_epochs 16 --ema_decay 0.98"),
-    "plain_gan": ("PlainGAN", _GAN),
-    "semantic_discriminator_gan": ("SemanticDiscriminatorGAN", _GAN),
-    "conditional_gan": ("ConditionalGAN", _GAN),
-    "semantic_distortion_gan": (
-        "SemanticDistortionGAN",
-        f"{_GAN} --model.segmenter {_SEGMENTER}/checkpoints/best.ckpt",
-    ),
-}
-"""Run name -> title and flags: ordinary semcomp commands, at sizes for two cores."""
-
-_DATA = ["--data.train_size", "[192,384]", "--data.crop_scale", "[0.67,1.0]"]
-_TARGET = 0.075
-"""Target rate of the table on the console, in bits per pixel."""
+"""PlainGAN from a released warm start, whose sizes it has, on small crops: some hundred steps in a minute."""
 
 
 def main(args: list[str]) -> int:
-    """Run the demo, reusing finished runs; returns the comparison's exit status.
+    """Run the demo; returns the comparison's exit status.
 
     Raises:
-        SemcompError: the output directory cannot be written.
+        SemcompError: bad usage, no released models here, or the output directory exists or cannot be written.
     """
-    parser = argparse.ArgumentParser("semcomp demo", description=__doc__)
-    parser.add_argument("--output", default="demo", help="directory for runs, pictures and report (default: demo)")
-    parser.add_argument("--scenes", type=int, default=160, help="training scenes (default: 160)")
-    parser.add_argument("--images", type=int, default=12, help="scenes to compare the codecs on (default: 12)")
-    parser.add_argument("--epochs", type=int, help="epochs of every training run, for a quick look")
+    parser = FilesParser(
+        "demo", "Compress a photograph, train a small GAN for a minute, compare codecs at equal bytes."
+    )
+    parser.add_argument("--output", "-o", default="demo", help="directory for everything it makes (default: demo)")
+    parser.add_argument("--images", metavar="DIR", help="your own images, instead of scenes and photographs")
+    parser.add_argument("--seconds", type=int, default=60, help="time of training (default: 60)")
+    parser.add_argument("--train", action="store_true", help="train six models instead; takes 20 minutes or more")
+    if "--train" in args:
+        return long_demo.main([arg for arg in args if arg != "--train"])
     options = parser.parse_args(args)
-    output = Path(options.output)
+    output, own = Path(options.output), options.images and Path(options.images).resolve()
+    if not MODELS.keys() <= released().keys():
+        raise SemcompError(
+            "no weights/ here, as in a clone, whose models it shows; semcomp demo --train trains its own"
+        )
+    if output.is_dir() and any(output.iterdir()):
+        raise SemcompError(f"{output}: not empty; choose another --output, or delete it")
     make_output(output)
-    console = Console()
-    started = time.perf_counter()
     with chdir(output):
-        trained = [_train(name, options.scenes, options.epochs, console) for name in STAGES]
-        if any(trained):
-            shutil.rmtree("comparison", ignore_errors=True)  # it compared other models
-        runs = {title: Path("runs") / name / "metrics.csv" for name, (title, _) in STAGES.items()}
-        draw_losses(runs, Path("losses.png"))
-        status = _compare(options.scenes, options.images, console)
-        _tell(console)
-    minutes = (time.perf_counter() - started) / 60
-    console.print(f"Done in {minutes:.1f} min: {output}/losses.png and the runs in {output}/runs. The report is")
-    console.print(str((output / "comparison" / "report.html").resolve()), soft_wrap=True, highlight=False)
+        return _run(own, options.seconds)
+
+
+def _run(own: Path | None, seconds: int) -> int:
+    stages = Stages(STAGES)
+    with stages.next():
+        images = _images(own)
+    with stages.next():
+        _photograph(images)
+    with stages.next():
+        _train(seconds)
+    with stages.next():
+        status = _compare(images[0].parent)
+    stages.end()
     return status
 
 
-def _train(name: str, scenes: int, epochs: int | None, console: Console) -> bool:
-    """Fit one model with the code of `semcomp fit`, unless its run is complete; returns whether it was fitted."""
-    title, flags = STAGES[name]
-    run = Path("runs") / name
-    if (run / "done").exists():
-        console.print(f"[bold]{title}[/]: reusing {run}")
-        return False
-    shutil.rmtree(run, ignore_errors=True)  # of an interrupted demo
-    configs = [f"configs/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{name}")]
-    command = ["fit", *(part for config in configs for part in ("--config", config)), *_DATA, *flags.split()]
-    if epochs is not None:
-        command += ["--trainer.max_epochs", str(epochs)]
-    command += ["--entropy_steps", str(200 if epochs is None else 2)]
-    rhythm = str(min(4, epochs or 4))
-    command += ["--data.source.train", str(scenes)]
-    command += ["--data.source.root", "streets", "--trainer.check_val_every_n_epoch", rhythm, "--name", name]
-    console.print(f"[bold]{title}[/]: semcomp {' '.join(command)}", highlight=False, soft_wrap=True)
-    training([resolve_config(part) for part in command])
-    (run / "done").touch()
-    return True
+class Stages:
+    """Numbers stages, times them, and says how much is left.
+
+    Args:
+        planned: Seconds that each is expected to take, by title.
+    """
+
+    def __init__(self, planned: dict[str, int]) -> None:
+        self.planned = planned
+        self.console = Console(highlight=False)
+        self._started, self._done = time.monotonic(), 0
+
+    @contextmanager
+    def next(self) -> Iterator[None]:
+        """The next stage."""
+        title = [*self.planned][self._done]
+        times = [*self.planned.values()]
+        expected, took = sum(times[: self._done]), time.monotonic() - self._started
+        left = sum(times[self._done :]) * max(1.0, took / expected if expected else 1.0)
+        self._done += 1
+        number = f"{self._done} of {len(times)}"
+        self.console.print(f"\n[bold]{number}  {title}[/], about {duration(left)} left")
+        started = time.monotonic()
+        yield
+        self.console.print(f"[dim]{number} took {duration(time.monotonic() - started)}[/]")
+
+    def end(self) -> None:
+        """Say how long all took."""
+        self.console.print(f"\nDone in {duration(time.monotonic() - self._started)}.")
 
 
-def _compare(scenes: int, images: int, console: Console) -> int:
-    """Compare the demo's models, the released ones and the reference codecs under the released judge."""
-    codecs = [_own(name, title) for name, (title, _) in STAGES.items() if name != "pspnet"]
-    exports = released()
-    for path in exports.values():
-        kind = exported_class(path)
-        if kind != SEGMENTATION:
-            codecs.append(CodecEntry(LOAD, {"model": str(path)}, f"{kind} (CamVid)"))
-    codecs += sensible_references()
-    judge, segmenter = exports.get(_JUDGE), exports.get("pspnet")
-    if judge is None:
-        console.print("No weights/ here, as in a clone: the comparison has neither a judge nor the released models.")
-    settings: dict[str, Any] = {
-        "output": "comparison",
-        "codecs": [as_yaml(entry) for entry in codecs],
-        "judge": judge and str(judge),
-        "segmenter": segmenter and str(segmenter),  # of the released models
-        "images": images,
-        "timed_images": 0,  # timing starts one process per codec, which takes minutes
-        "data": {"source": {"init_args": {"root": "streets", "train": scenes}}, "num_workers": 0},
-    }
+def _call(command: str, run: Callable[[list[str]], int | None], words: str) -> None:
+    """Say and run a command.
+
+    Raises:
+        SemcompError: it failed.
+    """
+    Console(highlight=False).print(f"[bold]$ semcomp {command} {words}[/]", soft_wrap=True)
+    if run([resolve_config(word) for word in shlex.split(words)]):
+        raise SemcompError(f"semcomp {command} failed, see above")
+
+
+def _images(own: Path | None) -> list[Path]:
+    """The images of the demo: those of a directory, or the samples; photographs last.
+
+    Raises:
+        SemcompError: the directory holds none, or the samples cannot be written.
+    """
+    images = write_samples(Path("samples")) if own is None else sorted(file for file in own.iterdir() if is_image(file))
+    if not images:
+        raise SemcompError(f"{own}: no images found, expected some; choose another --images")
+    print(f"{len(images)} images: {', '.join(file.name for file in images)}")
+    return images
+
+
+def _photograph(images: Sequence[Path]) -> None:
+    """Compress, inspect and decompress one, and draw it beside what other formats make of as many bytes."""
+    source = next((file for file in images if file.stem == "coffee"), images[-1])
+    _call("compress", compress.main, shlex.join([str(source), "--model", "plain_gan", "-o", "photograph.smc"]))
+    _call("inspect", inspect.main, "photograph.smc")
+    _call("decompress", decompress.main, "photograph.smc --model plain_gan -o photograph.png")
+    image = torch.from_numpy(np.array(read_image(source))).permute(2, 0, 1) / 255
+    pictures = [("original", image)]
+    most = 0.0
+    for name, title in MODELS.items():
+        codec = load(name)
+        data = codec.compress(image)
+        most = max(most, bpp(data, image))
+        pictures.append(_decoded(title, len(data), image, codec.decompress(data)))
+    for title, kind in FORMATS.items():
+        found = best_at(image, most, kind)
+        if found is not None:
+            pictures.append(_decoded(title, len(found.data), image, found.reconstruction))
+    _draw("first.png", pictures)
+
+
+def _decoded(title: str, size: int, image: Tensor, decoded: Tensor) -> tuple[str, Tensor]:
+    return f"{title}: {size:,} bytes, {psnr(decoded[None], image[None]).item():.1f} dB", decoded
+
+
+def _draw(file: str, pictures: Sequence[tuple[str, Tensor]], columns: int = 3) -> None:
+    """A picture of captioned images of one size."""
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    strips = [Strip("", torch.stack([one for _, one in row]), [caption for caption, _ in row]) for row in rows]
+    write_figure(draw_reconstructions(strips), Path(file).with_suffix(""))
+    print(f"a picture of it: {Path(file).resolve()}", flush=True)
+
+
+def _train(seconds: int) -> None:
+    """Train, and draw what its start and its end make of scenes that neither has seen."""
+    minutes, rest = divmod(seconds, 60)
+    _call("fit", _fit, f"{_TRAINING} --trainer.max_time 00:00:{minutes:02}:{rest:02}")
+    scenes = ImageDataset(ImageDataModule(StreetScenes("scenes", _SCENES, 4, 0), _SIZE).store("val"))
+    images = [scenes[index]["image"] for index in range(3)]
+    pictures = [("original", image) for image in images]
+    for title, name in (("before", "rate_distortion"), ("after", _LIVE)):
+        codec = load(name)
+        files = [codec.compress(image) for image in images]
+        decoded = [codec.decompress(data) for data in files]
+        pictures += [_decoded(title, len(data), *pair) for data, *pair in zip(files, images, decoded, strict=True)]
+    _draw("training.png", pictures)
+
+
+def _fit(words: list[str]) -> None:
+    train.main(["fit", *words])
+
+
+def _compare(images: Path) -> int:
+    """Compare released models, the one trained here, and formats, on all images."""
+    entries = [CodecEntry(LOAD, {"model": str(released()[name])}, title) for name, title in MODELS.items()]
+    entries.append(CodecEntry(LOAD, {"model": _LIVE}, "PlainGAN, trained here"))
+    rate = 0.06
+    entries += [
+        CodecEntry(f"semcomp_pl.codecs.{kind.__name__}", codec=title, targets=[rate]) for title, kind in FORMATS.items()
+    ]
+    settings: dict[str, Any] = {"output": "comparison", "codecs": [as_yaml(one) for one in entries], "targets": [rate]}
+    settings |= {"data": {"source": {"init_args": {"root": str(images)}}, "cache_dir": "cache", "num_workers": 0}}
     Path("comparison.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    command = ["--config", "configs/compare/streets.yaml", "--config", "comparison.yaml"]
-    console.print(f"[bold]Comparison[/]: semcomp compare {shlex.join(command)}", highlight=False, soft_wrap=True)
-    return compare(command)
-
-
-def _own(name: str, title: str) -> CodecEntry:
-    """The entry of one of the demo's models; a model that sends label maps gets the demo's own segmenter."""
-    segmenter = {"segmenter": _SEGMENTER} if name == "conditional_gan" else {}
-    return CodecEntry(LOAD, {"model": f"runs/{name}", **segmenter}, title)
-
-
-def _tell(console: Console) -> None:
-    """Print the table of one target rate; the report has all of them, with intervals."""
-    summary = read_summary(Path("comparison/summary.json"))
-    at = next(one for one in summary.at_rates if one.target == _TARGET)
-    metrics = [name for name in ("psnr", "ms_ssim_4", "feature_distance", "miou") if name in summary.metrics]
-    count = len(summary.images)
-    table = Table("codec", "bpp", *metrics, title=f"{count} procedural street scenes, files at or below {_TARGET} bpp")
-    for entry in at.entries:
-        if entry.point is not None:
-            one = summary.point(entry.codec, entry.point)
-            values = {"bpp": one.bpp, **one.metrics}
-            cells = [(values.get(name), describe(name).digits) for name in ("bpp", *metrics)]
-            table.add_row(entry.codec, *(f"{cell.value:.{digits}f}" if cell else "" for cell, digits in cells))
-    console.print(table)
+    words = ["--config", "configs/compare/samples.yaml", "--config", "comparison.yaml"]
+    Console(highlight=False).print(f"[bold]$ semcomp compare {shlex.join(words)}[/]", soft_wrap=True)
+    return compare.main(words)

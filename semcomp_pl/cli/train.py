@@ -1,11 +1,9 @@
 """`semcomp fit`, `validate`, `test` and `predict`: LightningCLI with one directory per run."""
 
 import json
-import logging
 import os
 import sys
 import uuid
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,9 @@ from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, 
 from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint, RunCheckpoint, read_progress
 from semcomp_pl.training.entropy import STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
-from semcomp_pl.training.progress import ProgressBar
+from semcomp_pl.training.outcome import outcome
+from semcomp_pl.training.progress import ProgressLine
+from semcomp_pl.training.quiet import ModelLine, silence
 from semcomp_pl.training.record import TrainingRecord
 from semcomp_pl.training.stopping import StopAtSignal
 
@@ -234,14 +234,22 @@ class SemcompCLI(LightningCLI):
     def after_fit(self) -> None:
         """Fit the entropy model of the best checkpoint, so that `test` measures files and not bounds."""
         config = self.config[self.subcommand]
-        best = self.run / "checkpoints" / "best.ckpt"
+        best, codec = self.run / "checkpoints" / "best.ckpt", None
         wanted = config.entropy_steps and not config.trainer.fast_dev_run and self.trainer.is_global_zero
         if not best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
             last = best.with_name("last.ckpt")
             found = f"{last} is the last one" if last.is_file() else "none was saved"
             print(f"{self.run}: no checkpoint was validated, so there is no best.ckpt; {found}", file=sys.stderr)
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
-            fit_file(best, self.datamodule, config.entropy_steps)
+            codec = fit_file(best, self.datamodule, config.entropy_steps)
+        if best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
+            print(outcome(self.run, self.trainer, self.datamodule, codec, isinstance(self.model, CodecModule)))
+
+    def after_predict(self) -> None:
+        """Say where the images are."""
+        if self.trainer.is_global_zero:
+            directory = self.run / "predict"
+            print(f"{len(self.datamodule.store(self.datamodule.test_split))} images written to {directory}")
 
     def after_test(self) -> None:
         """Write `provenance.json`, which says what the metrics were measured with, beside them."""
@@ -254,7 +262,8 @@ class SemcompCLI(LightningCLI):
 
     def _callbacks(self, config: Any) -> Sequence[Callback]:
         trainer = config.trainer
-        callbacks: list[Callback] = [] if trainer.enable_progress_bar is False else [ProgressBar()]
+        callbacks: list[Callback] = [] if trainer.enable_progress_bar is False else [ProgressLine()]
+        callbacks += [] if trainer.enable_model_summary is False else [ModelLine()]
         if self.subcommand == "predict":
             return [*callbacks, PredictionWriter(self.run / "predict")]
         if self.subcommand != "fit" or trainer.fast_dev_run:
@@ -313,7 +322,7 @@ def main(args: list[str]) -> None:
         SemcompError: unusable data, configuration or checkpoint.
     """
     torch.set_float32_matmul_precision("high")
-    _silence()
+    silence()
     try:
         SemcompCLI(args)
     except MisconfigurationException as error:
@@ -330,19 +339,3 @@ def main(args: list[str]) -> None:
         release_run()
         if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
             wandb.finish()  # everything logged must be on disk when `fit` returns
-
-
-def _silence() -> None:
-    """Suppress warnings of libraries that users can do nothing about."""
-    for message in (
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # raised by Lightning's use of torch
-        r"Be aware that when using `ckpt_path`, callbacks",  # weight averaging and checkpointing concern fitting only
-        r"Checkpoint directory .* exists and is not empty",  # when a run is resumed
-        r"The '\w+_dataloader' does not have many workers",  # validation reads from the cache
-    ):
-        warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
-
-
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return "Tip:" not in record.getMessage()

@@ -14,6 +14,7 @@ from semcomp_pl.compare.measure.ranks import Share
 from semcomp_pl.compare.report.figures import write_figure, write_figures
 from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.report.sheet import reconstructions
+from semcomp_pl.compare.report.terminal import show
 from semcomp_pl.compare.report.tracking import track
 from semcomp_pl.compare.rows import Results
 from semcomp_pl.compare.statistics.summarise import summarise
@@ -78,7 +79,7 @@ def render(directory: Path, results: Results) -> Summary:
     if sheet is not None:
         write_figure(sheet, directory / "figures" / "reconstructions")
     page = write_report(directory, results, summary, pictures=settings.get("pictures", 20))
-    print(f"{len(summary.points)} points over {len(summary.images)} images: {page}")
+    show(summary, page)
     return summary
 
 

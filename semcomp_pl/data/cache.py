@@ -22,11 +22,11 @@ import PIL
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 
 from semcomp_pl.data.frame import Frame, prepare
 from semcomp_pl.data.source import ImageSource, Sample
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.progress import tracked
 
 _FORMAT = 4  # increase it when the layout of the files, or the pixels of an unchanged image, change
 _DTYPES = {"image": np.uint8, "label": np.uint8, "instance": np.uint16}
@@ -142,7 +142,7 @@ def _build(
         # this block, and the filter that all of them set holds throughout
         with warnings.catch_warnings(), closing(_prepared(samples, read, workers)) as results:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            shown = track(results, "Preparing images", len(samples), transient=True)
+            shown = tracked(results, "preparing images", len(samples))
             index = _write(part, samples, shown, on_error)
         (part / "index.json").write_text(json.dumps(index))
         part.rename(target)

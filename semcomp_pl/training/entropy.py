@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.utils.data import DataLoader, Subset
@@ -28,6 +27,7 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.modules.learning import schedule_factor
 from semcomp_pl.nets.context import ContextNet
+from semcomp_pl.progress import tracked
 
 if TYPE_CHECKING:
     from semcomp_pl.coding.label_map import Prior
@@ -101,7 +101,7 @@ def transmit(codec: NeuralCodec, data: ImageDataModule, steps: int, passes: int 
     loader = DataLoader(Subset(images, order[:wanted].tolist()), data.eval_batch_size)
     symbols, labels, cells = [], [], []
     with torch.no_grad():
-        for batch in track(loader, "Collecting symbols", transient=True):
+        for batch in tracked(loader, "entropy model: collecting symbols"):
             contents = codec.analyse(batch["image"], batch.get("label"))
             symbols += [content.symbols for content in contents]
             labels += [content.labels for content in contents if content.labels is not None]
@@ -122,7 +122,7 @@ def fit_context(net: ContextNet, sent: Sent, steps: int) -> ContextNet:
     batch = max(1, _CELLS // math.prod(sent.symbols.shape[2:]))
     symbols, cells = (None if values is None else torch.from_numpy(values) for values in (sent.symbols, sent.cells))
     assert symbols is not None
-    for step in track(range(steps), "Fitting the context model", transient=True):
+    for step in tracked(range(steps), "entropy model: fitting"):
         for group in optimizer.param_groups:
             group["lr"] = _LEARNING_RATE * schedule_factor("cosine", step / steps)
         chosen = torch.randint(len(symbols), (batch,))

@@ -2,16 +2,12 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context
 
 import torch
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
-from rich.text import Text
 
 from semcomp_pl.compare.measure import parts
 from semcomp_pl.compare.measure.measurer import Measurer, Pair
@@ -19,6 +15,7 @@ from semcomp_pl.compare.measure.plan import Loaded, Plan, spread
 from semcomp_pl.compare.measure.ranks import Share
 from semcomp_pl.compare.measure.timing import time_coder
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.progress import progress
 from semcomp_pl.spawning import without_main
 
 Tasks = dict[int, frozenset[Pair]]
@@ -64,7 +61,7 @@ def measure(plan: Plan, workers: int, share: Share, loaded: Loaded | None = None
     tasks = {index: known for index, known in tasks.items() if len(known) < len(wanted)}
     if not tasks:
         return
-    with _progress(sum(len(wanted) - len(known) for known in tasks.values())) as advance:
+    with progress(sum(len(wanted) - len(known) for known in tasks.values()), "comparing") as advance:
         if workers:
             _measure_in_pool(plan, share.rank, tasks, min(workers, len(tasks)), advance)
             return
@@ -107,7 +104,7 @@ def take_times(plan: Plan, count: int) -> None:
     if not images or not candidates:
         return
     with (
-        _progress(len(candidates), "Times") as advance,
+        progress(len(candidates), "times") as advance,
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         for candidate in candidates:
@@ -116,19 +113,3 @@ def take_times(plan: Plan, count: int) -> None:
             rows = timed_rows.result()
             parts.append(plan.directory / "parts" / "times.jsonl", rows)
             advance(1)
-
-
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Steps per second, once known."""
-        return Text(f"{task.speed:.2f}/s" if task.speed else "")
-
-
-@contextmanager
-def _progress(total: int, title: str = "Comparing") -> Iterator[Callable[[int], None]]:
-    """A progress bar with rate and remaining time, shown on terminals only."""
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda steps: progress.advance(task, steps)

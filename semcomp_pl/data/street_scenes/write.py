@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from filelock import FileLock
 from PIL import Image
-from rich.progress import track
 
 from semcomp_pl.data.street_scenes.scene import SMALLEST, render
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.progress import tracked
 
 MANIFEST = "street_scenes.json"
 # rises with every change that alters a pixel, so that an older folder is not taken for this one
@@ -82,9 +82,8 @@ def write_street_scenes(
             staging = root.with_name(f".{root.name}.partial")
             shutil.rmtree(staging, ignore_errors=True)
             jobs = [_Job(staging, split, i, size, seed) for split, count in counts.items() for i in range(count)]
-            for _ in track(
-                _run(jobs, workers), "Drawing street scenes", len(jobs), disable=not progress, transient=True
-            ):
+            drawn = _run(jobs, workers)
+            for _ in tracked(drawn, "drawing street scenes", len(jobs)) if progress else drawn:
                 pass
             staging.mkdir(exist_ok=True)
             (staging / MANIFEST).write_text(json.dumps(parameters, indent=2) + "\n")

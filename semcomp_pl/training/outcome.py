@@ -1,0 +1,78 @@
+"""What a training came to, in the lines that `fit` ends with."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from semcomp_pl.codecs.neural import NeuralCodec
+from semcomp_pl.data import ImageDataModule
+from semcomp_pl.data.datamodule import ImageDataset
+from semcomp_pl.metrics import describe
+from semcomp_pl.progress import duration
+from semcomp_pl.training.callbacks import TimeLimit
+
+_IMAGES = 8
+_COLUMN = 8
+
+
+def outcome(run: Path, trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None, sends: bool) -> str:
+    """The run's path and time, its best value, the rate of its files, and the next commands.
+
+    Args:
+        run: Directory of the run, with a `best.ckpt`.
+        trainer: Trainer of the run, which has ended.
+        data: Data of the run.
+        codec: Codec of `best.ckpt` with fitted tables; None if none were fitted.
+        sends: Whether the model is a codec.
+    """
+    clocks = [one for one in cast(Any, trainer).callbacks if isinstance(one, TimeLimit)]
+    took = "".join(f" in {duration(clock.time_elapsed())}" for clock in clocks)
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+    rows = [("best", _best(trainer)), *([("files", _rate(trainer, data, codec))] if sends else [])]
+    place = shlex.quote(str(run))
+    then = [f"semcomp test {place}", *([f"semcomp compress IMAGE --model {place}"] if codec else [])]
+    if sends and codec is None:
+        then.append(f"semcomp fit-entropy {place} --config DATA.yaml")
+    rows += zip(["next", *[""] * len(then)], then, strict=False)
+    lines = (f"  {name:{_COLUMN}}{text}" for name, text in rows)
+    return "\n".join([f"{run}: {trainer.current_epoch} epochs, {batches.processed} batches{took}", *lines])
+
+
+def _best(trainer: Trainer) -> str:
+    """The value of the checkpoint that was kept; without a metric to choose it by, that of the latest validation."""
+    callbacks = cast(list[ModelCheckpoint], trainer.checkpoint_callbacks)
+    for one in callbacks:
+        if one.monitor and one.best_model_score is not None:
+            return f"{_value(one.monitor, float(one.best_model_score))}, in checkpoints/best.ckpt"
+    latest = [(name, float(value)) for name, value in trainer.callback_metrics.items() if name.startswith("val/")]
+    known = f"{_value(*latest[0])} at the end; " if latest else ""
+    return f"{known}checkpoints/best.ckpt has the latest weights, as no --monitor chose"
+
+
+def _value(column: str, value: float) -> str:
+    facts = describe(column.partition("/")[2])
+    unit = f" {facts.unit}" if facts.unit else ""
+    return f"{facts.label} {value:.{facts.digits}f}{unit} on the validation split"
+
+
+def _rate(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None) -> str:
+    bound = trainer.callback_metrics.get("val/bpp_bound")
+    limit = "" if bound is None else f"{float(bound):.4f} bpp"
+    if codec is None:
+        return f"not measured, as no tables are fitted; without any they would take {limit or 'more'}"
+    rates = [*_rates(data, codec)]
+    than = f"; without an entropy model {limit}" if limit else ""
+    return f"{sum(rates) / len(rates):.4f} bpp, the mean of {len(rates)} validation images{than}"
+
+
+def _rates(data: ImageDataModule, codec: NeuralCodec) -> Iterator[float]:
+    """Bits per pixel of the files of the first validation images."""
+    images = ImageDataset(data.store("val"))
+    for index in range(min(_IMAGES, len(images))):
+        sample = images[index]
+        label = sample.get("label") if codec.sends_labels else None
+        yield 8 * len(codec.compress(sample["image"], label)) / sample["image"][0].numel()
