@@ -80,7 +80,7 @@ def progress(total: int, title: str) -> Iterator[Callable[[int], None]]:
             done += steps
             seconds = time.monotonic() - started
             rate = f"  {speed(done, seconds)}  {clock(seconds * (total - done) / done)} left" if done else ""
-            line.show(f"{title}  {done}/{total}{rate}", done / total)
+            line.show(f"{title}  {done}/{total}{rate}", done / max(total, 1))
 
         advance(0)
         yield advance

@@ -1,9 +1,11 @@
 """`semcomp demo`: what the suite does, on images that everybody has, in minutes and without a download."""
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from torch import Tensor
 
 from semcomp_pl.checkpoints.loading import load
@@ -21,13 +24,12 @@ from semcomp_pl.codecs import AVIF, OptimizedJPEG, WebP
 from semcomp_pl.codecs.pixels import bpp, psnr
 from semcomp_pl.codecs.search import best_at
 from semcomp_pl.compare.config import LOAD, CodecEntry
-from semcomp_pl.compare.report.figures import write_figure
 from semcomp_pl.compare.report.sheet import Strip, draw_reconstructions
 from semcomp_pl.data import ImageDataModule, StreetScenes
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.data.samples import write_samples
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.atomic import make_output
+from semcomp_pl.files.atomic import make_output, write_file
 from semcomp_pl.files.images import is_image, read_image
 from semcomp_pl.files.places import released, resolve_config
 from semcomp_pl.progress import duration
@@ -39,14 +41,20 @@ STAGES = {"images": 4, "a photograph as a file": 15, "a minute of training": 85,
 """Seconds that each stage takes on two cores, to say how much is left."""
 _LIVE = "runs/live"
 _SCENES, _SIZE = 64, (128, 256)
-_TRAINING = (
-    "--config configs/trainer/cpu.yaml --config configs/data/streets.yaml --config configs/model/plain_gan.yaml "
-    "--name live --model.init_from rate_distortion --model.discriminator_filters 16 --model.learning_rate 3e-4 "
-    f"--data.source.root scenes --data.source.train {_SCENES} --data.source.val 4 --data.source.test 0 "
-    "--data.crop_size [64,128] --data.crop_scale [0.5,0.5] --data.resident true --trainer.max_epochs null "
-    "--trainer.check_val_every_n_epoch 1000 --ema_decay 0.95 --entropy_steps 100"
-)
-"""PlainGAN from a released warm start, whose sizes it has, on small crops: some hundred steps in a minute."""
+_TRAINING: dict[str, Any] = {
+    "model": {
+        "init_args": {"init_from": "rate_distortion", "discriminator_filters": 16, "learning_rate": 3e-4},
+    },
+    "data": {
+        "source": {"init_args": {"root": "scenes", "train": _SCENES, "val": 4, "test": 0}},
+        "crop_size": [64, 128],
+        "crop_scale": [0.5, 0.5],
+        "resident": True,
+    },
+    "ema_decay": 0.95,
+    "entropy_steps": 100,
+}
+"""A released warm start, whose sizes the model has, and small crops: some hundred steps in a minute."""
 
 
 def main(args: list[str]) -> int:
@@ -86,7 +94,7 @@ def _run(own: Path | None, seconds: int) -> int:
     with stages.next():
         _train(seconds)
     with stages.next():
-        status = _compare(images[0].parent)
+        status = _compare(images)
     stages.end()
     return status
 
@@ -122,14 +130,14 @@ class Stages:
         self.console.print(f"\nDone in {duration(time.monotonic() - self._started)}.")
 
 
-def _call(command: str, run: Callable[[list[str]], int | None], words: str) -> None:
+def _call(command: str, run: Callable[[list[str]], int | None], *words: str) -> None:
     """Say and run a command.
 
     Raises:
         SemcompError: it failed.
     """
-    Console(highlight=False).print(f"[bold]$ semcomp {command} {words}[/]", soft_wrap=True)
-    if run([resolve_config(word) for word in shlex.split(words)]):
+    _say(command, words)
+    if run([resolve_config(word) for word in words]):
         raise SemcompError(f"semcomp {command} failed, see above")
 
 
@@ -149,10 +157,10 @@ def _images(own: Path | None) -> list[Path]:
 def _photograph(images: Sequence[Path]) -> None:
     """Compress, inspect and decompress one, and draw it beside what other formats make of as many bytes."""
     source = next((file for file in images if file.stem == "coffee"), images[-1])
-    _call("compress", compress.main, shlex.join([str(source), "--model", "plain_gan", "-o", "photograph.smc"]))
+    _call("compress", compress.main, str(source), "--model", "plain_gan", "-o", "photograph.smc")
     _call("inspect", inspect.main, "photograph.smc")
-    _call("decompress", decompress.main, "photograph.smc --model plain_gan -o photograph.png")
-    image = torch.from_numpy(np.array(read_image(source))).permute(2, 0, 1) / 255
+    _call("decompress", decompress.main, "photograph.smc", "--model", "plain_gan", "-o", "photograph.png")
+    image = _read(source)
     pictures = [("original", image)]
     most = 0.0
     for name, title in MODELS.items():
@@ -175,14 +183,17 @@ def _draw(file: str, pictures: Sequence[tuple[str, Tensor]], columns: int = 3) -
     """A picture of captioned images of one size."""
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     strips = [Strip("", torch.stack([one for _, one in row]), [caption for caption, _ in row]) for row in rows]
-    write_figure(draw_reconstructions(strips), Path(file).with_suffix(""))
+    write_file(Path(file), partial(draw_reconstructions(strips).savefig, format="png"))
     print(f"a picture of it: {Path(file).resolve()}", flush=True)
 
 
 def _train(seconds: int) -> None:
     """Train, and draw what its start and its end make of scenes that neither has seen."""
-    minutes, rest = divmod(seconds, 60)
-    _call("fit", _fit, f"{_TRAINING} --trainer.max_time 00:00:{minutes:02}:{rest:02}")
+    limit = {"max_epochs": None, "max_time": f"00:00:{seconds // 60:02}:{seconds % 60:02}"}
+    trainer = {"accelerator": "cpu", "check_val_every_n_epoch": 1000, **limit}
+    Path("training.yaml").write_text(yaml.safe_dump({**_TRAINING, "trainer": trainer}, sort_keys=False))
+    configs = ("configs/data/streets.yaml", "configs/model/plain_gan.yaml", "training.yaml")
+    _call("fit", _fit, "--name", "live", *(word for file in configs for word in ("--config", file)))
     scenes = ImageDataset(ImageDataModule(StreetScenes("scenes", _SCENES, 4, 0), _SIZE).store("val"))
     images = [scenes[index]["image"] for index in range(3)]
     pictures = [("original", image) for image in images]
@@ -198,17 +209,34 @@ def _fit(words: list[str]) -> None:
     train.main(["fit", *words])
 
 
-def _compare(images: Path) -> int:
-    """Compare released models, the one trained here, and formats, on all images."""
-    entries = [CodecEntry(LOAD, {"model": str(released()[name])}, title) for name, title in MODELS.items()]
-    entries.append(CodecEntry(LOAD, {"model": _LIVE}, "PlainGAN, trained here"))
-    rate = 0.06
+def _compare(images: Sequence[Path]) -> int:
+    """Compare released models, the one trained here, and formats, at the rate of the model that needs most."""
+    models = {title: released()[name] for name, title in MODELS.items()} | {"PlainGAN, trained here": Path(_LIVE)}
+    rate = max(_mean_rate(model, images) for model in models.values())
+    rate = math.ceil(1000 * rate) / 1000
+    entries = [CodecEntry(LOAD, {"model": str(model)}, title) for title, model in models.items()]
     entries += [
         CodecEntry(f"semcomp_pl.codecs.{kind.__name__}", codec=title, targets=[rate]) for title, kind in FORMATS.items()
     ]
     settings: dict[str, Any] = {"output": "comparison", "codecs": [as_yaml(one) for one in entries], "targets": [rate]}
-    settings |= {"data": {"source": {"init_args": {"root": str(images)}}, "cache_dir": "cache", "num_workers": 0}}
+    root = {"init_args": {"root": str(images[0].parent)}}
+    settings |= {"data": {"source": root, "cache_dir": "cache", "num_workers": 0}}
+    settings |= {} if len(images) > 2 else {"workers": 0}  # to start workers would take longer
     Path("comparison.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     words = ["--config", "configs/compare/samples.yaml", "--config", "comparison.yaml"]
-    Console(highlight=False).print(f"[bold]$ semcomp compare {shlex.join(words)}[/]", soft_wrap=True)
+    _say("compare", words)
     return compare.main(words)
+
+
+def _mean_rate(model: Path, images: Sequence[Path]) -> float:
+    """Mean bits per pixel of a model's files."""
+    codec = load(model)
+    return sum(bpp(codec.compress(image), image) for image in map(_read, images)) / len(images)
+
+
+def _read(file: Path) -> Tensor:
+    return torch.from_numpy(np.array(read_image(file))).permute(2, 0, 1) / 255
+
+
+def _say(command: str, words: Sequence[str]) -> None:
+    Console(highlight=False).print(f"[bold]$ semcomp {command} {escape(shlex.join(words))}[/]", soft_wrap=True)

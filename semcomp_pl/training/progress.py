@@ -30,11 +30,12 @@ class ProgressLine(ProgressBar):
 
     Args:
         seconds: Time between two looks at the figures.
+        every: Time between two lines where there is no terminal.
     """
 
-    def __init__(self, seconds: float = 0.5) -> None:
+    def __init__(self, seconds: float = 0.5, every: float = 30.0) -> None:
         super().__init__()
-        self.seconds = seconds
+        self.seconds, self.every = seconds, every
         self._line: Line | None = None
         self._enabled = True
         self._started, self._before = time.monotonic(), 0.0
@@ -120,7 +121,7 @@ class ProgressLine(ProgressBar):
     def _show(self, text: str, done: float) -> None:
         if self._enabled:
             if self._line is None:
-                self._line = Line().__enter__()
+                self._line = Line(self.every).__enter__()
             self._line.show(text, min(1.0, done))
 
 

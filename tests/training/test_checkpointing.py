@@ -14,9 +14,7 @@ from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
-from semcomp_pl.training.callbacks import Budget
 from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint, RunCheckpoint, read_progress
-from semcomp_pl.training.progress import ProgressBar
 from tests.lab import Lab, tampered
 
 
@@ -144,24 +142,3 @@ def test_a_disk_that_fills_up_is_named(tmp_path: Path) -> None:
     with pytest.raises(SemcompError, match=r"a\.ckpt: cannot write it \(No space left on device\)"):
         write_file(tmp_path / "a.ckpt", full)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.ckpt", b"old")]
-
-
-class Reads(ProgressBar):
-    """Counts how often the losses are read."""
-
-    count = 0
-
-    def get_metrics(self, *args: Any) -> Any:
-        """Count a reading."""
-        self.count += 1
-        return super().get_metrics(*args)
-
-
-def test_the_bar_does_not_read_the_losses_of_each_batch(lab: Lab) -> None:
-    seldom, often = Reads(seconds=1e9), Reads(seconds=0)
-    for bar in (seldom, often):
-        data = lab.data()
-        data.batch_size = 1
-        trainer = lab.trainer(2, [bar, Budget()], enable_progress_bar=True)
-        trainer.fit(lab.model("rate_distortion"), datamodule=data)
-    assert often.count - seldom.count == 2 * 7  # of eight batches all but the last

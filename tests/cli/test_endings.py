@@ -1,0 +1,61 @@
+"""How commands end: with what matters, and without warnings on the way."""
+
+import csv
+import re
+import shlex
+import warnings
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from semcomp_pl import load
+from semcomp_pl.cli import main
+from tests.cli.common import GAN, TINY, data_flags
+from tests.lab import HEIGHT, WIDTH
+
+
+def files_bpp(run: str) -> float:
+    """Mean bits per pixel of the files of the data set's three validation images."""
+    codec = load(run)
+    images = [pil_to_tensor(Image.open(file)) / 255 for file in sorted(Path("data/val").iterdir())]
+    return sum(8 * len(codec.compress(image)) / (HEIGHT * WIDTH) for image in images) / len(images)
+
+
+@pytest.mark.slow
+def test_fit_ends_with_what_matters(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    flags = [*data_flags("data"), *TINY, "--trainer.accelerator=cpu", "--trainer.max_epochs=2", "--name=ended"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        assert main(["fit", "--config", "configs/model/rate_distortion.yaml", *flags]) == 0
+    assert [str(one.message) for one in caught if "lightning" in one.filename or "semcomp" in one.filename] == []
+    out, err = capsys.readouterr()
+    assert not re.search("warn|FLOPs|train mode|Tip|TPU", out + err, re.IGNORECASE)
+    model, first, best, files, *then = out.splitlines()
+    assert model.startswith("RateDistortion, parameters: codec ")
+    assert re.fullmatch(r"runs/ended: 2 epochs, 4 batches in \d+ s", first)
+    with Path("runs/ended/metrics.csv").open(newline="") as lines:
+        psnr = max(float(row["val/psnr"]) for row in csv.DictReader(lines) if row["val/psnr"])
+    assert best == f"  best    PSNR {psnr:.2f} dB on the validation split, in checkpoints/best.ckpt"
+    assert files.startswith(f"  files   {files_bpp('runs/ended'):.4f} bpp, the mean of 3 validation images")
+    commands = [line.replace("next", "").strip() for line in then]
+    assert commands == ["semcomp test runs/ended", "semcomp compress IMAGE --model runs/ended"]
+    assert main([*shlex.split(commands[0])[1:], "--trainer.enable_progress_bar=false"]) == 0
+
+
+def test_without_tables_no_rate_of_files_is_claimed(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [*data_flags("data"), *GAN, "--entropy_steps=0", "--name=bare", "--config", "configs/model/plain_gan.yaml"]
+    assert main(["fit", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "files   not measured, as no tables are fitted" in out
+    assert "semcomp fit-entropy runs/bare" in out
+    assert "as no --monitor chose" in out
+
+
+def test_predict_says_where_it_wrote(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "runs/run", "--trainer.enable_progress_bar=false"]) == 0
+    found = re.search(r"^(\d+) images written to (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert found
+    assert len([*Path(found[2]).glob("*.png")]) == int(found[1]) == 3
