@@ -21,7 +21,7 @@ def test_samples_are_scenes_and_the_photographs_of_scikit_image(
     assert capsys.readouterr().out.startswith(f"6 images in {directory}: 2 street scenes")
     scenes = [np.asarray(Image.open(directory / f"street_{i}.png")) for i in range(2)]
     assert scenes[0].shape == (*SIZE, 3)
-    assert not np.array_equal(*scenes)
+    assert not np.array_equal(scenes[0], scenes[1])
     for name, shown in {"cat": skimage.data.chelsea(), "rocket": skimage.data.rocket()}.items():
         (file,) = directory.glob(f"{name}.*")
         assert np.array_equal(np.asarray(Image.open(file)), shown)

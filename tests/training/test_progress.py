@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from typing import Any
 
 import pytest
 
@@ -42,10 +43,10 @@ class Reads(ProgressLine):
 
     count = 0
 
-    def get_metrics(self, *args: object) -> dict[str, object]:  # type: ignore[override]
+    def get_metrics(self, *args: Any) -> Any:
         """Count a reading."""
         self.count += 1
-        return super().get_metrics(*args)  # type: ignore[arg-type]
+        return super().get_metrics(*args)
 
 
 def test_the_line_does_not_read_the_losses_of_each_batch(lab: Lab) -> None:
