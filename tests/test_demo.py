@@ -14,9 +14,9 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from semcomp_pl import load
 from semcomp_pl.checkpoints.bundle import exported_class
 from semcomp_pl.checkpoints.models import SEGMENTATION
-from semcomp_pl.cli.demo import STAGES as SHORT
 from semcomp_pl.cli.demo import main
 from semcomp_pl.cli.long_demo import STAGES
+from semcomp_pl.cli.short_demo import STAGES as SHORT
 from semcomp_pl.compare.config import sensible_references
 from semcomp_pl.compare.rows import read_results
 from semcomp_pl.compare.summary import read_summary
@@ -53,8 +53,11 @@ def test_the_demo_ends_with_a_table_an_answer_and_a_report(
     assert any(line.startswith("By ") and " is best at or below " in line for line in lines)
     report = next(Path(line) for line in lines if line.endswith("report.html"))
     assert (Path("demo") / report).is_file()
-    with pytest.raises(SemcompError, match="demo: not empty; choose another --output, or delete it"):
-        main(["--images", "mine"])
+    with pytest.raises(SemcompError, match="mine: not empty, and not of an earlier demo; choose another --output"):
+        main(["--output", "mine"])
+    with pytest.raises(SemcompError, match="seconds=0 found"):
+        main(["--seconds", "0"])
+    assert [file.name for file in Path("demo").iterdir()] == ["about.txt"]
 
 
 @pytest.mark.slow

@@ -47,26 +47,26 @@ def _best(trainer: Trainer) -> str:
     callbacks = cast(list[ModelCheckpoint], trainer.checkpoint_callbacks)
     for one in callbacks:
         if one.monitor and one.best_model_score is not None:
-            return f"{_value(one.monitor, float(one.best_model_score))}, in checkpoints/best.ckpt"
+            return f"{_value(one.monitor, float(one.best_model_score))}: checkpoints/best.ckpt"
     latest = [(name, float(value)) for name, value in trainer.callback_metrics.items() if name.startswith("val/")]
-    known = f"{_value(*latest[0])} at the end; " if latest else ""
-    return f"{known}checkpoints/best.ckpt has the latest weights, as no --monitor chose"
+    known = f": {_value(*latest[0])}" if latest else ""
+    return f"the latest, as no --monitor chose{known}"
 
 
 def _value(column: str, value: float) -> str:
     facts = describe(column.partition("/")[2])
     unit = f" {facts.unit}" if facts.unit else ""
-    return f"{facts.label} {value:.{facts.digits}f}{unit} on the validation split"
+    return f"{facts.label} {value:.{facts.digits}f}{unit} in validation"
 
 
 def _rate(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None) -> str:
     bound = trainer.callback_metrics.get("val/bpp_bound")
-    limit = "" if bound is None else f"{float(bound):.4f} bpp"
+    limit = "" if bound is None else f"{float(bound):.4f} bpp without an entropy model"
     if codec is None:
-        return f"not measured, as no tables are fitted; without any they would take {limit or 'more'}"
+        return f"not measured, as no tables are fitted; {limit}".removesuffix("; ")
     rates = [*_rates(data, codec)]
-    than = f"; without an entropy model {limit}" if limit else ""
-    return f"{sum(rates) / len(rates):.4f} bpp, the mean of {len(rates)} validation images{than}"
+    few = ", ".join(filter(None, [f"mean of {len(rates)} validation images", limit]))
+    return f"{sum(rates) / len(rates):.4f} bpp ({few})"
 
 
 def _rates(data: ImageDataModule, codec: NeuralCodec) -> Iterator[float]:
