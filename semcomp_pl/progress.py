@@ -32,7 +32,9 @@ class Line:
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
-            self._live = Live("", console=self.console, transient=True, refresh_per_second=4)
+            # what is printed meanwhile stands above the line, but what is piped stays in the pipe
+            shared = sys.stdout.isatty()
+            self._live = Live("", console=self.console, transient=True, redirect_stdout=shared)
             self._live.start()
         return self
 

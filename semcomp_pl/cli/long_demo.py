@@ -55,7 +55,9 @@ def main(args: list[str]) -> int:
         SemcompError: the output directory cannot be written.
     """
     parser = argparse.ArgumentParser("semcomp demo --train", description=__doc__)
-    parser.add_argument("--output", default="demo", help="directory for runs, pictures and report (default: demo)")
+    parser.add_argument(
+        "--output", default="demo-train", help="directory for runs, pictures and report (default: demo-train)"
+    )
     parser.add_argument("--scenes", type=int, default=160, help="training scenes (default: 160)")
     parser.add_argument("--images", type=int, default=12, help="scenes to compare the codecs on (default: 12)")
     parser.add_argument("--epochs", type=int, help="epochs of every training run, for a quick look")
@@ -93,7 +95,7 @@ def _train(name: str, scenes: int, epochs: int | None, console: Console) -> bool
     command += ["--entropy_steps", str(200 if epochs is None else 2)]
     rhythm = str(min(4, epochs or 4))
     command += ["--data.source.train", str(scenes)]
-    command += ["--data.source.root", "streets", "--trainer.check_val_every_n_epoch", rhythm, "--name", name]
+    command += ["--trainer.check_val_every_n_epoch", rhythm, "--name", name]
     console.print(f"[bold]{title}[/]: semcomp {' '.join(command)}", highlight=False, soft_wrap=True)
     training([resolve_config(part) for part in command])
     (run / "done").touch()
@@ -119,7 +121,7 @@ def _compare(scenes: int, images: int, console: Console) -> int:
         "segmenter": segmenter and str(segmenter),  # of the released models
         "images": images,
         "timed_images": 0,  # timing starts one process per codec, which takes minutes
-        "data": {"source": {"init_args": {"root": "streets", "train": scenes}}, "num_workers": 0},
+        "data": {"source": {"init_args": {"train": scenes}}, "num_workers": 0},
     }
     Path("comparison.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     command = ["--config", "configs/compare/streets.yaml", "--config", "comparison.yaml"]

@@ -45,7 +45,7 @@ _TRAINING: dict[str, Any] = {
         "init_args": {"init_from": "rate_distortion", "discriminator_filters": 16, "learning_rate": 3e-4},
     },
     "data": {
-        "source": {"init_args": {"root": "scenes", "train": _SCENES, "val": 4, "test": 0, "size": [*_SIZE]}},
+        "source": {"init_args": {"train": _SCENES, "val": 4, "test": 0, "size": [*_SIZE]}},
         "crop_size": [64, 128],
         "crop_scale": [0.5, 0.5],
         "resident": True,
@@ -186,7 +186,7 @@ def _train(seconds: int) -> None:
     Path("training.yaml").write_text(yaml.safe_dump({**_TRAINING, "trainer": trainer}, sort_keys=False))
     configs = ("configs/data/streets.yaml", "configs/model/plain_gan.yaml", "training.yaml")
     _call("fit", _fit, "--name", "live", *(word for file in configs for word in ("--config", file)))
-    scenes = ImageDataset(ImageDataModule(StreetScenes("scenes", _SCENES, 4, 0, _SIZE), _SIZE).store("val"))
+    scenes = ImageDataset(ImageDataModule(StreetScenes(train=_SCENES, val=4, test=0, size=_SIZE), _SIZE).store("val"))
     images = [scenes[index]["image"] for index in range(3)]
     pictures = [("original", image) for image in images]
     for title, name in (("before", "rate_distortion"), ("after", _LIVE)):
