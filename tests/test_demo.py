@@ -52,7 +52,8 @@ def test_the_demo_ends_with_a_table_an_answer_and_a_report(
     assert max(rates) <= at.target < max(rates) + 0.001
     assert any(line.startswith("By ") and " is best at or below " in line for line in lines)
     report = next(Path(line) for line in lines if line.endswith("report.html"))
-    assert (Path("demo") / report).is_file()
+    assert report.is_absolute()
+    assert report.is_file()
     with pytest.raises(SemcompError, match="mine: not empty, and not of an earlier demo; choose another --output"):
         main(["--output", "mine"])
     with pytest.raises(SemcompError, match="seconds=0 found"):

@@ -28,7 +28,7 @@ def said(summary: Summary, width: int = 80) -> list[str]:
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_has_the_numbers_of_the_summary_in_order_of_the_first_metric(summary: Summary, width: int) -> None:
     lines = said(summary, width)
-    assert max(map(len, lines)) <= width
+    assert max(map(len, lines[:-1])) <= width
     at = main_rate(summary)
     assert at is not None
     assert len([one for one in at.entries if one.point]) == max(
@@ -44,7 +44,7 @@ def test_the_table_has_the_numbers_of_the_summary_in_order_of_the_first_metric(s
         assert one.bpp
         assert f"{one.bpp.value:.4f}" in row
         assert f"{one.metrics[metric].value:.{digits}f}" in row
-    assert lines[-1] == "out/report.html"
+    assert lines[-1] == str(Path("out/report.html").resolve())
 
 
 def test_the_answer_names_the_best_whether_model_or_format(summary: Summary) -> None:

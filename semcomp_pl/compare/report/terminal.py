@@ -31,7 +31,7 @@ def show(summary: Summary, page: Path, console: Console | None = None) -> None:
             console.print(f"No point at or below {at.target:g} bpp: {', '.join(absent)}.")
         console.print(answer(summary, at))
     console.print(f"{len(summary.points)} points over {len(summary.images)} images:")
-    console.print(str(page), soft_wrap=True)
+    console.print(str(page.resolve()), soft_wrap=True)
 
 
 def main_rate(summary: Summary) -> AtRate | None:
