@@ -39,7 +39,12 @@ def outcome(run: Path, trainer: Trainer, data: ImageDataModule, codec: NeuralCod
         then.append(f"semcomp fit-entropy {place} --config DATA.yaml")
     rows += zip(["next", *[""] * len(then)], then, strict=False)
     lines = (f"  {name:{_COLUMN}}{text}" for name, text in rows)
-    return "\n".join([f"{run}: {trainer.current_epoch} epochs, {batches.processed} batches{took}", *lines])
+    done = f"{_count(trainer.current_epoch, 'epoch')}, {_count(batches.processed, 'batch', 'es')}"
+    return "\n".join([f"{run}: {done}{took}", *lines])
+
+
+def _count(number: int, name: str, plural: str = "s") -> str:
+    return f"{number} {name}{'' if number == 1 else plural}"
 
 
 def _best(trainer: Trainer) -> str:
@@ -61,11 +66,11 @@ def _value(column: str, value: float) -> str:
 
 def _rate(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None) -> str:
     bound = trainer.callback_metrics.get("val/bpp_bound")
-    limit = "" if bound is None else f"{float(bound):.4f} bpp without an entropy model"
+    limit = "" if bound is None else f"{float(bound):.4f} with no entropy model"
     if codec is None:
         return f"not measured, as no tables are fitted; {limit}".removesuffix("; ")
     rates = [*_rates(data, codec)]
-    few = ", ".join(filter(None, [f"mean of {len(rates)} validation images", limit]))
+    few = "; ".join(filter(None, [f"mean of {len(rates)} validation images", limit]))
     return f"{sum(rates) / len(rates):.4f} bpp ({few})"
 
 

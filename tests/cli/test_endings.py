@@ -33,13 +33,14 @@ def test_fit_ends_with_what_matters(inside: Path, capsys: pytest.CaptureFixture[
     assert [str(one.message) for one in caught if "lightning" in one.filename or "semcomp" in one.filename] == []
     out, err = capsys.readouterr()
     assert not re.search("warn|FLOPs|train mode|Tip|TPU", out + err, re.IGNORECASE)
+    assert max(map(len, out.splitlines())) <= 80
     model, first, best, files, *then = out.splitlines()
     assert model.startswith("RateDistortion, parameters: codec ")
     assert re.fullmatch(r"runs/ended: 2 epochs, 4 batches in \d+ s", first)
     with Path("runs/ended/metrics.csv").open(newline="") as lines:
         psnr = max(float(row["val/psnr"]) for row in csv.DictReader(lines) if row["val/psnr"])
     assert best == f"  best    PSNR {psnr:.2f} dB in validation: checkpoints/best.ckpt"
-    assert files.startswith(f"  files   {files_bpp('runs/ended'):.4f} bpp (mean of 3 validation images, 0.")
+    assert files.startswith(f"  files   {files_bpp('runs/ended'):.4f} bpp (mean of 3 validation images; 0.")
     commands = [line.replace("next", "").strip() for line in then]
     assert commands == ["semcomp test runs/ended", "semcomp compress IMAGE --model runs/ended"]
     assert main([*shlex.split(commands[0])[1:], "--trainer.enable_progress_bar=false"]) == 0
