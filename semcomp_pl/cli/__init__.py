@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import expand_home, find_directory, is_export, resolve_config, with_named_configs
+from semcomp_pl.files.places import expand_home, resolve_config, with_named_configs
 from semcomp_pl.version import __version__
 
 USAGE = """usage: semcomp COMMAND ...
@@ -19,7 +19,7 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
              or resume a run:                semcomp fit runs/plain_gan --trainer.max_epochs=200
   validate   measure a model on the validation split
   test       measure it on the test split:   semcomp test runs/plain_gan
-             an exported model:              semcomp test weights/NAME --config configs/data/streets.yaml
+             or any other by its name:       semcomp test rate_distortion --data camvid
   predict    write its reconstructions:      semcomp predict runs/plain_gan
   compress   images to files:                semcomp compress street.png --model weights/rate_distortion
   decompress files to images:                semcomp decompress street.smc --model weights/rate_distortion -o out/
@@ -43,10 +43,10 @@ TRAINING = ("fit", "validate", "test", "predict")
 COMMANDS = {
     **dict.fromkeys(TRAINING, "train"),
     **{name: name for name in ("compress", "decompress", "inspect", "export", "compare", "sweep", "demo", "samples")},
-    "report": "compare:report",
+    "report": "report",
     "fit-entropy": "fit_entropy",
 }
-"""The module (and function, unless it is `main`) that runs each command; imported when the command is called."""
+"""The module that runs each command; imported when the command is called."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -105,22 +105,21 @@ def _imported(command: str) -> Callable[[list[str]], int | None]:
     Imports make a million objects and hardly any garbage: looking for it would take a fifth of their time, and as much
     again whenever the collector looks through all of them later.
     """
-    module, _, function = COMMANDS[command].partition(":")
-    name = f"semcomp_pl.cli.{module}"
+    name = f"semcomp_pl.cli.{COMMANDS[command]}"
     if name not in sys.modules:
         gc.disable()
         import_module(name)
         gc.freeze()
         gc.enable()
-    run: Callable[[list[str]], int | None] = getattr(sys.modules[name], function or "main")
+    run: Callable[[list[str]], int | None] = sys.modules[name].main
     return run
 
 
 def run_arguments(command: str, args: list[str]) -> list[str]:
     """Arguments of LightningCLI for those of a training command.
 
-    A leading run (or export) is replaced by its config and checkpoint, and `--model=plain_gan` by the file of that
-    name; the shipped configs/ are found from anywhere.
+    A leading run, export or checkpoint is replaced by its config and weights, and `--model=plain_gan` by the file of
+    that name; the shipped configs/ are found from anywhere.
     """
     for arg in args:
         if arg.endswith("=None"):
@@ -128,18 +127,8 @@ def run_arguments(command: str, args: list[str]) -> list[str]:
                 f"{arg}: W&B writes a sweep's null as the text None; give a number, or leave the parameter out"
             )
     if args and not args[0].startswith("-"):
-        args = [*_directory_arguments(command, args[0]), *args[1:]]
+        from semcomp_pl.cli.saved import arguments_of
+
+        args = [*arguments_of(command, args[0]), *args[1:]]
     flags = (arg.rpartition("=") for arg in with_named_configs(args))
     return [flag + equals + resolve_config(path) for flag, equals, path in flags]
-
-
-def _directory_arguments(command: str, given: str) -> list[str]:
-    directory = find_directory(given)
-    if is_export(directory):
-        from semcomp_pl.cli.train import export_arguments
-
-        return export_arguments(directory)
-    parent, name = directory.resolve().parent, directory.resolve().name
-    checkpoint = "last" if command == "fit" else "best"
-    where = ["--runs", str(parent), "--name", name, "--ckpt_path", checkpoint]
-    return ["--config", str(directory / "config.yaml"), *where]

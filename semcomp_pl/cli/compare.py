@@ -1,4 +1,4 @@
-"""`semcomp compare` and `semcomp report`: parsing of command lines and YAML."""
+"""`semcomp compare`: parsing of its command line and YAML."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,13 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.compare.config import LOAD, CodecEntry, Settings, check, sensible_references
-from semcomp_pl.compare.measure.parts import collect
-from semcomp_pl.compare.run import compare, render
+from semcomp_pl.compare.run import compare
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import resolve_config
+from semcomp_pl.files.places import resolve_config, with_named_configs
 
-_FLAGS = {"--data": "--config", "-o": "--output"}  # a data YAML names its own key
+_FLAGS = {"--data": "--config", "-o": "--output"}  # a data set's YAML names its own key
 _ENTRY = TypeAdapter(CodecEntry)
 
 
@@ -34,30 +33,18 @@ def main(args: list[str]) -> int:
     return compare(settings, data, logger, config, f"semcomp compare {shlex.join(args)}")
 
 
-def report(args: list[str]) -> None:
-    """Run `semcomp report`.
-
-    Raises:
-        SemcompError: bad usage, or the directory holds no comparison.
-    """
-    if len(args) != 1 or args[0].startswith("-"):
-        raise SemcompError(f"semcomp report takes one argument, the DIR of a comparison; {len(args)} found")
-    directory = Path(args[0])
-    render(directory, collect(directory))
-
-
 def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger | None, str]:
     """Settings and data of `semcomp compare`, the logger if one was configured, and the whole configuration as YAML.
 
     Raises:
         SemcompError: unknown or missing settings, or numbers out of range.
     """
-    parts = (arg.partition("=") for arg in args)
+    parts = (arg.partition("=") for arg in with_named_configs(args))
     args = [_FLAGS.get(flag, flag) + equals + value for flag, equals, value in parts]
     parser = _parser()
     config = parser.parse_args([resolve_config(arg) for arg in args])
-    if config.models and not config.codecs:
-        config.codecs = sensible_references()
+    if config.codecs is None:  # an empty list says that models alone are compared
+        config.codecs = sensible_references() if config.models else []
     config.codecs = [*(CodecEntry(LOAD, {"model": model}) for model in config.models), *config.codecs]
     config.models = []
     beside = [str(Path(str(file)).resolve().parent) for file in config.config or []]
@@ -85,12 +72,13 @@ def _parser() -> Parser:
         nargs="*",
         type=str,
         default=[],
-        help="Models to compare, by path or name, added to the codecs of the configs; if those list no codecs, WebP, "
-        "AVIF, JPEG and JPEG 2000 are compared too.",
+        help="Models to compare, by path or name, added to the codecs of the configs; if nothing says which codecs, "
+        "WebP, AVIF, JPEG and JPEG 2000 are compared too (--codecs [] compares the models alone).",
     )
     parser.add_argument("--config", action="config", help="YAML file: a comparison, a data set or the W&B logger.")
     parser.add_class_arguments(ImageDataModule, "data")
     parser.add_class_arguments(Settings, None)
+    parser.set_defaults(codecs=None)
     parser.add_argument(
         "--trainer.logger", type=WandbLogger | None, default=None, help="W&B logger, as for semcomp fit."
     )

@@ -1,6 +1,6 @@
 """`semcomp export`: write a trained model in a form to share."""
 
-from semcomp_pl.errors import SemcompError
+from semcomp_pl.cli.files import FilesParser
 
 
 def main(args: list[str]) -> None:
@@ -9,8 +9,14 @@ def main(args: list[str]) -> None:
     Raises:
         SemcompError: bad usage, unreadable checkpoint, or the directory is not empty.
     """
-    if len(args) != 2 or args[0].startswith("-"):
-        raise SemcompError(f"semcomp export takes two arguments, MODEL and DIR; {len(args)} found")
-    from semcomp_pl.checkpoints.export import export
+    parser = FilesParser(
+        "export",
+        "Write a trained model in a form to share: half-precision weights, plain JSON and checksums, with the results "
+        "of semcomp test for its run. Nothing in an export is executed when it is loaded.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="run, checkpoint or export, or its name in weights/ or runs/")
+    parser.add_argument("directory", metavar="DIR", help="directory to write to, new or empty")
+    options = parser.parse_args(args)
+    from semcomp_pl.checkpoints.export import export  # here, for it takes a while and --help needs none of it
 
-    print(f"exported {args[0]} to {export(*args)}")
+    print(f"exported {options.model} to {export(options.model, options.directory)}")

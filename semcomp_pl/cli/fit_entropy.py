@@ -5,7 +5,7 @@ from pathlib import Path
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import find_model, resolve_config
+from semcomp_pl.files.places import find_model, resolve_config, with_named_configs
 from semcomp_pl.training.entropy import STEPS, bits_per_image, fit_file
 
 
@@ -27,7 +27,7 @@ def main(args: list[str]) -> None:
         default=None,
         help="Passes over the augmented training split; as many as give four images for each step if not given.",
     )
-    config = parser.parse_args([resolve_config(arg) for arg in args])
+    config = parser.parse_args([resolve_config(arg) for arg in with_named_configs(args)])
     data = parser.instantiate(config).data
     data.prepare_data()
     path = find_model(config.model)

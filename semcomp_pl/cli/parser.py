@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pydoc import locate
 from typing import Any, NoReturn
 
@@ -11,12 +10,14 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import expand_home
+from semcomp_pl.files.places import config_names, expand_home, nearest, unknown_config
 
 # Lines of jsonargparse's messages that are about its own machinery and not about the reason.
 _MACHINERY = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
 _OPTION = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)'")
 _CLASS = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+_MODEL = re.compile(r'key "model":[\s-]*Expected a path but (\w+) either')
+_MISSING = re.compile(r"arguments are required: (.+)")
 _FLAG = re.compile(r"(?:accept option '|unrecognized arguments: --)([\w.]+)")
 
 
@@ -44,6 +45,10 @@ class Parser(LightningArgumentParser):
         """
         if not self.exit_on_error:
             super().error(message, ex)
+        if found := _MISSING.search(message):
+            raise SemcompError(" and ".join(map(_how_to_give, found[1].split(", ")))) from None
+        if found := _MODEL.search(message):
+            raise SemcompError(f"--model {found[1]}: {unknown_config('model', found[1], _models())}") from None
         lines = [line.strip() for line in message.splitlines()]
         reason = " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(_MACHINERY))
         raise SemcompError(reason + self._nearest(message)) from None
@@ -59,8 +64,23 @@ class Parser(LightningArgumentParser):
         elif found := _FLAG.search(message):
             commands = [parser for action in self._actions for parser in _parsers(action)]
             unknown, known = found[1], [action.dest for parser in (self, *commands) for action in parser._actions]
-        near = get_close_matches(unknown, known, 1)
-        return f"; did you mean {near[0]}?" if near else ""
+        return nearest(unknown, known)
+
+
+def _how_to_give(missing: str) -> str:
+    """A sentence about a missing argument."""
+    kind = re.sub(r"^\w+\.(?=model|data)", "", missing).partition(".")[0]
+    if kind not in {"model", "data"}:
+        return f"no {missing} given; --help shows the options"
+    more = "" if kind == "model" else ", or your own with --data.source=Folder --data.source.root=DIR"
+    return f"no {kind} given; name one with --{kind} ({', '.join(config_names(kind))}) or a file with --config{more}"
+
+
+def _models() -> list[str]:
+    """Names of the suite's model classes, which the parser has imported."""
+    from semcomp_pl import modules
+
+    return list(modules.__all__)
 
 
 def _configs_first(args: Sequence[str]) -> list[str]:

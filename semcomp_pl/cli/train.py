@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved, with_part
-from semcomp_pl.checkpoints.models import check_known
+from semcomp_pl.cli.help import arrange, texts
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
@@ -41,7 +41,6 @@ from semcomp_pl.training.quiet import ModelLine, silence
 from semcomp_pl.training.record import TrainingRecord
 from semcomp_pl.training.stopping import StopAtSignal
 
-LINKED = ("num_classes", "class_names")  # set by the data module
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
 
@@ -69,7 +68,7 @@ class SemcompCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_class=Parser,
-            parser_kwargs={"prog": "semcomp"},
+            parser_kwargs={"prog": "semcomp", self.command: texts(self.command)},
             args=args,
         )
 
@@ -118,6 +117,11 @@ class SemcompCLI(LightningCLI):
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.classes", "model.init_args.class_names", compute_fn=list, apply_on="instantiate")
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        arrange(parser, subcommand)
+        return parser
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning about given `args`."""
         self.config = parser.parse_args(args)
@@ -132,6 +136,11 @@ class SemcompCLI(LightningCLI):
             raise SemcompError(
                 f"precision={config.trainer.precision} found, expected 32-true or bf16-mixed: float16, whose "
                 "gradients must be scaled, is not supported"
+            )
+        if config.trainer.accelerator in {"gpu", "cuda"} and not _has_gpu():
+            raise SemcompError(
+                f"accelerator={config.trainer.accelerator} found, but no GPU that torch can use; train on the CPU with "
+                "--trainer=cpu (configs/trainer/cpu.yaml), or install a torch for this machine's GPU"
             )
         self._find_run(config)
         # Lightning loads checkpoints; an export is loaded by `_fill`.
@@ -290,6 +299,10 @@ def _fill(model: ScheduledModule, checkpoint: Path) -> None:
     load_strictly(model, own, with_part(saved.state, model, model.part), checkpoint)
 
 
+def _has_gpu() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 def _lacks_tables(best: Path) -> bool:
     """Whether training ended, but not the fit of the tables after it."""
     state = read_saved(best).state if best.is_file() else {}
@@ -300,19 +313,6 @@ def _as_list(value: Any) -> list[Any]:
     if value is None or isinstance(value, bool):
         return []
     return list(value) if isinstance(value, list) else [value]
-
-
-def export_arguments(directory: Path) -> list[str]:
-    """Command line flags for an export's model and weights.
-
-    Raises:
-        SemcompError: the export is damaged, or its class is not one of the suite's.
-    """
-    saved = read_saved(directory)
-    model = check_known(saved.model, directory)
-    arguments = {name: value for name, value in saved.hyper_parameters.items() if name not in LINKED}
-    config = {"class_path": f"semcomp_pl.modules.{model}", "init_args": arguments}
-    return ["--model", json.dumps(config), "--ckpt_path", str(directory)]
 
 
 def main(args: list[str]) -> None:

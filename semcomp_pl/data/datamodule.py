@@ -78,6 +78,9 @@ class ImageDataModule(LightningDataModule):
         resident: bool = False,
     ) -> None:
         super().__init__()
+        _check_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        _check_least(0, num_workers=num_workers)
+        _check_least(1, size=size, train_size=train_size, crop_size=crop_size)
         if not 0 <= degrade <= 1:
             raise SemcompError(f"data.degrade={degrade} found, expected a share between 0 and 1")
         if degrade and resident:
@@ -220,6 +223,13 @@ class ImageDataModule(LightningDataModule):
 
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer else 0
+
+
+def _check_least(least: int, **given: int | tuple[int, int] | None) -> None:
+    """Refuse numbers that are too small, alone or in pairs."""
+    for name, value in given.items():
+        if value is not None and min(value if isinstance(value, tuple | list) else (value,)) < least:
+            raise SemcompError(f"data.{name}={value} found, expected {least} or more; set --data.{name}")
 
 
 class ImageDataset(Dataset[dict[str, Any]]):

@@ -3,7 +3,8 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from semcomp_pl.errors import SemcompError
@@ -33,20 +34,36 @@ def with_named_configs(args: Sequence[str]) -> list[str]:
     """Arguments with `--model=plain_gan` replaced by `--config=configs/model/plain_gan.yaml`, and so for `--data` etc.
 
     Other values of these options stay as they are.
+
+    Raises:
+        SemcompError: what looks like a name is none; a model may also be named by its class.
     """
     said: list[str] = []
     rest = iter(args)
     for arg in rest:
         flag, equals, name = arg.partition("=")
-        directory = configs_root() / flag.removeprefix("--")
-        if flag[:2] == "--" and flag[2:] and directory.is_dir():
+        kind = flag.removeprefix("--")
+        if flag[:2] == "--" and kind and (configs_root() / kind).is_dir():
             name = name if equals else next(rest, "")
-            file = f"configs/{flag[2:]}/{name}.yaml"
+            file = f"configs/{kind}/{name}.yaml"
             named = name.isidentifier() and Path(resolve_config(file)).is_file()
+            if name.isidentifier() and not named and kind != "model" and not Path(name).exists():
+                raise SemcompError(f"--{kind} {name}: {unknown_config(kind, name)}")
             said += [f"--config={file}"] if named else [arg, *([] if equals else [name])]
         else:
             said.append(arg)
     return said
+
+
+def config_names(kind: str) -> list[str]:
+    """Names of the shipped configs of a kind, such as `data`."""
+    return sorted(file.stem for file in (configs_root() / kind).glob("*.yaml"))
+
+
+def unknown_config(kind: str, name: str, others: Iterable[str] = ()) -> str:
+    """A sentence about a name that no config of a kind has, and that is none of `others`."""
+    names = config_names(kind)
+    return f"no such name, expected one of {', '.join(names)}{nearest(name, [*names, *others])}"
 
 
 def is_first_process() -> bool:
@@ -150,10 +167,25 @@ def find_model(given: str) -> Path:
             return place
         if best.is_file():
             return best
+    if last := next(
+        (file for place in _places(given) if (file := place / "checkpoints" / "last.ckpt").is_file()), None
+    ):
+        raise SemcompError(f"{given}: a run without a validated checkpoint (best.ckpt) found; name {last}")
     raise SemcompError(
         f"{given}: no such model; expected a checkpoint (.ckpt), the directory of an export (manifest.json) or of a "
-        "run (checkpoints/best.ckpt), or the name of one in weights/ or runs/"
+        "run (checkpoints/best.ckpt), or the name of one in weights/ or runs/" + nearest(Path(given).name, _names())
     )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error's sentence that suggests the known name most like a misspelt one; empty if none is."""
+    near = get_close_matches(name, [*known], 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _names() -> list[str]:
+    """Names of the directories in the places of models."""
+    return [place.name for root in _roots() for place in root.glob("*/")]
 
 
 def model_name(given: str) -> str:
@@ -162,24 +194,26 @@ def model_name(given: str) -> str:
     return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem
 
 
-def find_directory(given: str) -> Path:
-    """The directory of the run or export that a name or path stands for, looked up as by `find_model`.
+def find_source(given: str) -> Path:
+    """The directory of the run or export, or the checkpoint, that a name or path stands for, as for `find_model`.
 
     Raises:
-        SemcompError: no such directory exists.
+        SemcompError: no such model exists.
     """
     for place in _places(given):
-        if is_export(place) or (place / "config.yaml").is_file():
+        if place.is_file() or is_export(place) or (place / "config.yaml").is_file():
             return place
-    raise SemcompError(f"{given}: neither the directory of a run (config.yaml) nor an export (manifest.json)")
+    return find_model(given)
 
 
 def _places(given: str) -> list[Path]:
     given = expand_home(given)
-    places = [Path(given)]
-    if Path(given).name == given:
-        places += [Path("weights") / given, Path("runs") / given, _PACKAGE.parent / "weights" / given]
-    return places
+    return [Path(given), *(root / given for root in _roots() if Path(given).name == given)]
+
+
+def _roots() -> list[Path]:
+    """Directories whose entries are known by their names."""
+    return [Path("weights"), Path("runs"), _PACKAGE.parent / "weights"]
 
 
 def find_checkpoint(given: str, run: Path) -> Path:

@@ -1,7 +1,7 @@
 """What all trained codecs share: hyper-parameters, set-up, and how they are measured."""
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from semcomp_pl.nets.quantizer import Gradient
 from semcomp_pl.nets.tables import EntropyModel
 from semcomp_pl.nets.trunk import Trunk, Upsampling
 from semcomp_pl.types import Batch, CodecOutput
+
+if TYPE_CHECKING:
+    from semcomp_pl.nets.segmenter import Segmenter
 
 
 class CodecModule(ScheduledModule):
@@ -173,7 +176,7 @@ class CodecModule(ScheduledModule):
                 mean, std = self.trainer.datamodule.statistics()  # type: ignore[attr-defined]
                 self.codec.mean.copy_(torch.tensor(mean))
                 self.codec.std.copy_(torch.tensor(std))
-        judge = None if self.judge_path is None else load_segmenter(self.judge_path)
+        judge = None if self.judge_path is None else self._load_judge(self.judge_path)
         self.judged_by = None if judge is None else judge.fingerprint()
         self.refuse_rival()
         shape = self.codec.shape
@@ -186,6 +189,16 @@ class CodecModule(ScheduledModule):
             None if self.realism_judge is None else load_discriminator(self.realism_judge),
             self.data_parts(),
         )
+
+    def _load_judge(self, path: str) -> "Segmenter":
+        """The judge, if it sees the classes of the data."""
+        judge = load_segmenter(path)
+        if judge.num_classes != self.num_classes:
+            raise SemcompError(
+                f"{path}: a judge of {judge.num_classes} classes found, the data have {self.num_classes}; name one that "
+                "was trained on such data with --model.judge, or --model.judge=null"
+            )
+        return judge
 
     def refuse_rival(self) -> None:
         """Check the judge against `rivals`.

@@ -1,6 +1,7 @@
 """One answer to what a name or a path of a model means, wherever a model is asked for."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from semcomp_pl.checkpoints.export import export
 from semcomp_pl.checkpoints.loading import load, load_discriminator, load_segmenter
 from semcomp_pl.cli import main
+from semcomp_pl.compare.measure.panel import Panel
 from tests.cli.common import GAN, data_flags
 from tests.lab import Lab, scene, write_png
 
@@ -27,6 +29,12 @@ def _models(place: Path, lab: Lab, fitted: dict[str, Path]) -> None:
         shutil.copy(file, place / "runs" / name / "checkpoints" / "best.ckpt")
     for name in ("run", *models):
         export(str(place / "runs" / name), str(place / "weights" / f"exported_{name}"))
+    shutil.copy(place / "runs/run/checkpoints/best.ckpt", place / "elsewhere.ckpt")
+    (place / "runs/moved/checkpoints").mkdir(parents=True)
+    shutil.copy(place / "elsewhere.ckpt", place / "runs/moved/checkpoints/best.ckpt")
+    other = lab.model("pspnet", learning_rate=2e-3)
+    (place / "runs/segmenter_2/checkpoints").mkdir(parents=True)
+    lab.checkpoint(other, place / "runs/segmenter_2/checkpoints/best.ckpt")
     write_png(place / "a.png", scene(32, 64))
 
 
@@ -93,12 +101,41 @@ def expected_psnr() -> float:
         return [float(row["val/psnr"]) for row in csv.DictReader(lines) if row["val/psnr"]][-1]
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if not form.endswith(".ckpt")])
+@pytest.mark.parametrize("form", [*FORMS, "elsewhere.ckpt", "runs/moved", "moved"])
 def test_of_test(inside: Path, form: str) -> None:
+    """Outside its run a checkpoint is measured as an export is, under a name of its own."""
     name = form.format("run")
-    shutil.rmtree(inside / "runs" / Path(name).name / "test", ignore_errors=True)
-    assert main(["test", name, *(data_flags("data") if "exported" in name else [])]) == 0
-    assert psnr_of(inside / "runs" / Path(name).name) == pytest.approx(expected_psnr(), abs=0.05)
+    alone = name not in (one.format("run") for one in OF_RUNS)
+    run = inside / "runs" / ("run" if not alone else Path(name).stem)
+    shutil.rmtree(run / "test", ignore_errors=True)
+    assert main(["test", name, *(data_flags("data") if alone else [])]) == 0
+    assert psnr_of(run) == pytest.approx(expected_psnr(), abs=0.05)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_of_compare(inside: Path, form: str, tmp_path: Path) -> None:
+    """Codecs, judge and the segmenter of label maps; an empty list of codecs leaves the models alone."""
+    models = [form.format(name) for name in ("run", "conditional")]
+    networks = ["--judge=segmenter_2", f"--segmenter={form.format('segmenter')}", "--images=1", "--pictures=0"]
+    quick = ["--draws=10", "--timed_images=0", "--workers=0", "--codecs=[]", f"--output={tmp_path}"]
+    assert main(["compare", *models, *data_flags("data"), *networks, *quick]) == 0
+    said = json.loads((tmp_path / "summary.json").read_text())
+    assert said["codecs"] == ["ConditionalGAN", "PlainGAN"]
+    assert said["provenance"]["checkpoints"]["PlainGAN"] == {"d4C8L5": load("run").fingerprint.hex()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_of_judges_of_comparisons(inside: Path, form: str) -> None:
+    panel = Panel([form.format("segmenter")], "cpu")
+    assert [one.fingerprint() for one in panel.judges.values()] == [load_segmenter("segmenter").fingerprint()]
+
+
+@pytest.mark.parametrize("form", ["weights/exported_run", "elsewhere.ckpt"])
+def test_training_goes_on_in_runs_only(inside: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", form, *data_flags("data")]) == 2
+    assert (
+        "which training cannot go on from; start a new run from them with --model.init_from" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("form", OF_RUNS)

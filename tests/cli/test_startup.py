@@ -63,7 +63,10 @@ def test_the_watched_names_are_real(tmp_path: Path) -> None:
     assert loaded(f"import {', '.join(sorted(names))}", tmp_path, names) == names
 
 
-@pytest.mark.parametrize("args", [["inspect", "FILE"], ["compress", "--help"], ["decompress", "--help"]], ids=" ".join)
+HELP = [[command, "--help"] for command in ("compress", "decompress", "export", "report")]
+
+
+@pytest.mark.parametrize("args", [["inspect", "FILE"], *HELP], ids=" ".join)
 def test_it_answers_without_torch(args: list[str], tmp_path: Path) -> None:
     words = [str(FILES / "rate_distortion_odd.smc") if arg == "FILE" else arg for arg in args]
     code = f"from semcomp_pl.cli import main\ntry: main({words})\nexcept SystemExit: pass"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import wandb
 import yaml
 
@@ -64,7 +65,13 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
         (["--model.filters=many"], "key \"filters\": Expected a <class 'int'>. Got value: many"),
         (["--model.class_path=semcomp_pl.modules.PlainGan"], "no attribute 'PlainGan'; did you mean PlainGAN?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--model=PlainGan"], "--model PlainGan: no such name, expected one of conditional_gan,"),
+        (["--model=PlainGan"], "did you mean PlainGAN?"),
+        (["--model=plain_gam"], "did you mean plain_gan?"),
         (["--model.levels=1"], "levels=1 found"),
+        (["--data.batch_size=0"], "data.batch_size=0 found, expected 1 or more; set --data.batch_size"),
+        (["--data.num_workers=-1"], "data.num_workers=-1 found, expected 0 or more"),
+        (["--data.size=[0,64]"], "data.size=(0, 64) found, expected 1 or more"),
         (["--trainer.precision=16-mixed"], "precision=16-mixed found, expected 32-true or bf16-mixed"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -96,8 +103,31 @@ def test_a_wrong_key_in_a_file_is_named(
 
 def test_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> None:
     message = refused(fit("configs/trainer/cpu.yaml"))
-    assert "data.source" in message
-    assert "model" in message
+    assert "no model given; name one with --model (conditional_gan, " in message
+    assert "no data given; name one with --data (camvid, " in message
+    assert "--data streetz: no such name, expected" in refused(["compare", "rate_distortion", "--data=streetz"])
+    assert refused(["compare", "rate_distortion"]).startswith("error: no data given; name one with --data (camvid, ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("flag", ["--trainer=gpu", "--trainer.accelerator=cuda"])
+def test_without_a_gpu_the_way_to_train_is_named(
+    flag: str, refused: Callable[[list[str]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "but no GPU that torch can use; train on the CPU with --trainer=cpu" in refused([*fit(STREETS, PLAIN), flag])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_help_leads_with_the_suite_and_points_to_more(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    marks = ["--name NAME", "--data.source.help CLASS", "--data.batch_size", "--model.help CLASS", "--trainer.devices"]
+    places = [said.index(mark) for mark in [f"usage: semcomp {command}", *marks]]
+    assert places == sorted(places)
+    assert "weights_only" not in said
 
 
 @pytest.mark.parametrize(
@@ -159,6 +189,11 @@ def test_an_export_is_tested_without_its_run(inside: Path) -> None:
     (figures,) = rows(inside / "runs/exported/test/metrics.csv")
     validated = [row for row in rows(inside / "runs/run/metrics.csv") if row["val/psnr"]][-1]
     assert float(figures["test/psnr"]) == pytest.approx(float(validated["val/psnr"]), abs=0.05)  # half precision
+
+
+def test_a_judge_of_other_classes_is_refused_before_any_work(inside: Path, refused: Callable[[list[str]], str]) -> None:
+    message = refused(["test", "runs/run", "--model.judge=streets_deeplabv3plus"])
+    assert "streets_deeplabv3plus: a judge of 19 classes found, the data have 4; name one" in message
 
 
 def test_flags_come_before_what_a_checkpoint_says(inside: Path, refused: Callable[[list[str]], str]) -> None:

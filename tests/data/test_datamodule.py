@@ -211,8 +211,9 @@ def test_senseless_crop_is_refused(scale: tuple[float, float]) -> None:
         RandomCrop(Frame(8, 8), scale)
 
 
-def test_procedural_data_are_made_and_measured(tmp_path: Path) -> None:
-    source = StreetScenes(str(tmp_path / "streets"), train=3, val=1, test=0, size=(48, 96))
+def test_procedural_data_are_made_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = StreetScenes(train=3, val=1, test=0, size=(48, 96))
     data = module(source, tmp_path / "cache", size=(32, 64))
     data.prepare_data()
     mean, std = data.statistics()

@@ -154,18 +154,26 @@ def test_cityscapes_has_no_id_34(cityscapes_root: Path) -> None:
         source.read_label(label)
 
 
-def test_street_scenes_are_made_once(tmp_path: Path) -> None:
-    source = StreetScenes(str(tmp_path / "streets"), train=2, val=1, test=1, size=(48, 96), seed=3)
+def test_street_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = StreetScenes(train=2, val=1, test=1, size=(48, 96), seed=3)
     with pytest.raises(SemcompError, match="no such directory"):
         source.samples("train")
     source.prepare()
     assert [len(source.samples(split)) for split in ("train", "val", "test")] == [2, 1, 1]
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "streets").rglob("*.png")}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data/streets").rglob("*.png")}
     source.prepare()
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "streets").rglob("*.png")} == before
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data/streets").rglob("*.png")} == before
     label = source.samples("train")[0].label
     assert label is not None
     assert source.read_label(label).shape == (48, 96)
+
+
+def test_a_place_that_was_named_is_read_and_never_drawn_in(tmp_path: Path) -> None:
+    for place in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(SemcompError, match=f"{place}: nothing found, expected street scenes, .* leave it out"):
+            StreetScenes(str(place)).prepare()
+    assert not list(tmp_path.iterdir())
 
 
 def test_coco_taxonomy() -> None:

@@ -8,8 +8,8 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import (
     claim_run,
     find_checkpoint,
-    find_directory,
     find_model,
+    find_source,
     is_first_process,
     release_run,
     released,
@@ -56,16 +56,34 @@ def test_a_directory_that_is_no_model_does_not_hide_one() -> None:
     touch("weights/x/manifest.json")
     Path("x").mkdir()
     assert find_model("x") == Path("weights/x")
-    assert find_directory("x") == Path("weights/x")
+    assert find_source("x") == Path("weights/x")
 
 
 def test_directories_of_runs_need_no_checkpoint_yet() -> None:
     touch("runs/mine/config.yaml")
-    assert find_directory("mine") == find_directory("runs/mine") == Path("runs/mine")
+    assert find_source("mine") == find_source("runs/mine") == Path("runs/mine")
     with pytest.raises(SemcompError, match="mine: no such model"):
         find_model("mine")
-    with pytest.raises(SemcompError, match="other: neither the directory of a run"):
-        find_directory("other")
+    with pytest.raises(SemcompError, match="other: no such model"):
+        find_source("other")
+
+
+def test_a_misspelt_name_is_set_right() -> None:
+    touch("runs/street_gan/config.yaml")
+    touch("weights/street_codec/manifest.json")
+    for given, meant in {
+        "stret_gan": "street_gan",
+        "runs/street_gam": "street_gan",
+        "streetcodec": "street_codec",
+    }.items():
+        with pytest.raises(SemcompError, match=rf"{given}: no such model; .*; did you mean {meant}\?"):
+            find_model(given)
+
+
+def test_a_run_that_was_not_validated_yet_says_what_there_is() -> None:
+    last = touch("runs/mine/checkpoints/last.ckpt")
+    with pytest.raises(SemcompError, match=f"mine: a run without a validated checkpoint .* found; name {last}"):
+        find_model("mine")
 
 
 def test_checkpoints_of_a_run_by_their_role() -> None:

@@ -1,0 +1,55 @@
+"""What `semcomp fit --help`, `validate`, `test` and `predict` say: the suite's own options first, the trainer's last."""
+
+import argparse
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+_TITLES = {
+    "options": "run",
+    "ckpt_path": "checkpoint",
+    "data": "data; --data.source.help CLASS shows the options of a data set such as Folder",
+    "model": "model; --model.help CLASS shows the options of a model such as PlainGAN",
+    "trainer": "Lightning's trainer",
+}
+"""Titles of the groups of options, in order, by what the names of their first options start with."""
+_CHECKPOINT = {
+    "fit": "Checkpoint to go on from: last, which is the run's, or a path.",
+    "other": "Weights: best or last, which are the run's, or a run, checkpoint, export or name of one.",
+}
+_WHAT = {
+    "fit": "Train a model, or go on with a RUN.",
+    "validate": "Measure a model on the validation split; files are not written, so rates are bounds.",
+    "test": "Measure a model on the test split, by files written and decoded.",
+    "predict": "Write a model's reconstructions (or label maps) of the test split.",
+}
+
+
+def texts(command: str) -> dict[str, str]:
+    """Usage and description of a command, as arguments of its parser."""
+    given = "[RUN]" if command == "fit" else "[MODEL]"
+    example = {"fit": "--trainer=cpu --data=streets --model=plain_gan"}.get(command, "runs/plain_gan")
+    return {
+        "usage": f"semcomp {command} {given} [--KIND=NAME | --config FILE | --OPTION=VALUE] ...",
+        "description": f"{_WHAT[command]} For example: semcomp {command} {example}. --KIND=NAME stands for --config "
+        "configs/KIND/NAME.yaml, where KIND is data, logger, model, size or trainer. Files are merged from left to "
+        "right, and options come after all of them.",
+    }
+
+
+def arrange(parser: LightningArgumentParser, command: str) -> None:
+    """Put the groups of a command's options in order, with titles and texts that speak of the suite."""
+    for group in parser._action_groups:
+        if group._group_actions and group.title != "Linked arguments":
+            group.title = _TITLES[_kind(group)]
+    parser._action_groups.sort(key=lambda group: [*_TITLES].index(_kind(group)))
+    for action in parser._actions:
+        if action.dest == "ckpt_path":
+            action.help = _CHECKPOINT.get(command, _CHECKPOINT["other"])
+        elif action.dest == "weights_only":  # always true
+            action.help = argparse.SUPPRESS
+
+
+def _kind(group: "argparse._ArgumentGroup") -> str:
+    """The key in `_TITLES` of a group of options."""
+    name = next((action.dest.partition(".")[0] for action in group._group_actions), "")
+    return name if name in _TITLES else "options"
