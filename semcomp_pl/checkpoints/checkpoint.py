@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from semcomp_pl.checkpoints.bundle import Saved, read_bundle
+from semcomp_pl.checkpoints.models import check_own
 from semcomp_pl.checkpoints.training_facts import FILE, TrainingFacts, of_whole, read_training, training_facts
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import run_of_checkpoint
@@ -70,7 +71,11 @@ def read_saved(path: str | Path) -> Saved:
     Raises:
         SemcompError: as for `read_checkpoint` and `semcomp_pl.checkpoints.bundle.read_bundle`.
     """
-    return read_bundle(Path(path)) if Path(path).is_dir() else read_checkpoint(path)
+    if not Path(path).is_dir():
+        return read_checkpoint(path)
+    saved = read_bundle(Path(path))
+    check_own(saved.model, path)
+    return saved
 
 
 def load_strictly(network: nn.Module, model: str, state: Mapping[str, Tensor], path: str | Path) -> None:

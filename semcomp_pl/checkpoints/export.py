@@ -7,6 +7,8 @@ from typing import Any
 
 from semcomp_pl.checkpoints.bundle import figures_of, write_bundle
 from semcomp_pl.checkpoints.checkpoint import read_saved
+from semcomp_pl.checkpoints.models import CODECS, SEGMENTATION
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import find_model, run_of_checkpoint
 
 
@@ -20,11 +22,17 @@ def export(model: str, directory: str) -> Path:
         directory: Directory to write to; new or empty.
 
     Raises:
-        SemcompError: the checkpoint is unreadable, or the directory is not empty.
+        SemcompError: the checkpoint is unreadable, its model is not one of the suite's, or the directory is not empty.
     """
     target, source = Path(directory), find_model(model)
     figures = figures_of(source) if source.is_dir() else _figures(source)
-    write_bundle(read_saved(source), figures, target)
+    saved = read_saved(source)
+    if saved.model not in {*CODECS, SEGMENTATION}:
+        raise SemcompError(
+            f"{source}: a {saved.model} from outside the suite found, which no export can name, as exports run no code "
+            "of others; share the checkpoint and the module"
+        )
+    write_bundle(saved, figures, target)
     return target
 
 

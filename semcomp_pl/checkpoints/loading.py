@@ -73,7 +73,7 @@ def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int =
     rival = trained_against(saved)
     return NeuralCodec(
         net,
-        saved.model,
+        saved.model.rpartition(".")[2],
         fingerprint_of(saved),
         trained_against=[] if rival is None else [rival.hex()],
         training={} if saved.training is None else saved.training.plain(),

@@ -1,9 +1,12 @@
-"""The suite's own models, by their names in checkpoints and exports.
+"""The suite's own models, by their names in checkpoints and exports, and models from outside it.
 
-Files can only name these models: an export from an unknown source cannot name anything else to import.
+Exports can only name the suite's own. A checkpoint may name a model from outside, by its dotted path, but never causes
+its import: whoever wants its code to run has imported it before.
 """
 
 import json
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from semcomp_pl.checkpoints.bundle import Saved, exported
@@ -36,7 +39,13 @@ CODECS: dict[str, CodecModel] = {
 }
 
 
-def check_known(model: str, path: object) -> str:
+def name_of(kind: type) -> str:
+    """The name of a model's class in files: its own for the suite's, dotted for others."""
+    outside = kind.__module__.partition(".")[0] != __package__.partition(".")[0]
+    return f"{kind.__module__}.{kind.__qualname__}" if outside else kind.__name__
+
+
+def check_own(model: str, path: object) -> str:
     """The name of a model, if the suite has a class of that name.
 
     Raises:
@@ -44,8 +53,31 @@ def check_known(model: str, path: object) -> str:
     """
     if model in CODECS or model == SEGMENTATION:
         return model
-    names = ", ".join([*CODECS, SEGMENTATION])
-    raise SemcompError(f"{path}: a model {model!r} found, expected one of {names}; upgrade semcomp_pl")
+    names, module = ", ".join([*CODECS, SEGMENTATION]), model.rpartition(".")[0]
+    said = f"if you trust its author, have its code run with --import {module} (in Python: import {module})"
+    advice = said if module and not Path(str(path)).is_dir() else "upgrade semcomp_pl"
+    raise SemcompError(f"{path}: a model {model!r} found, expected one of {names}; {advice}")
+
+
+def check_known(model: str, path: object) -> str:
+    """The name of a model, if it is one of the suite's or one from outside whose module is imported.
+
+    Raises:
+        SemcompError: it is neither.
+    """
+    return model if _outside(model) else check_own(model, path)
+
+
+def class_path(model: str) -> str:
+    """Dotted path of a known model's class."""
+    return model if "." in model else f"semcomp_pl.modules.{model}"
+
+
+def _outside(model: str) -> CodecModel | None:
+    """The networks of a codec from outside the suite; None if no imported module has it."""
+    module, _, name = model.rpartition(".")
+    net = getattr(getattr(sys.modules.get(module), name, None), "net_type", None)
+    return CodecModel(net, None) if isinstance(net, type) and issubclass(net, CodecNet) else None
 
 
 def codec_model(model: str, path: object) -> CodecModel:
@@ -56,7 +88,7 @@ def codec_model(model: str, path: object) -> CodecModel:
     """
     if check_known(model, path) == SEGMENTATION:
         raise SemcompError(f"{path}: a {model} found, expected a codec; give it as judge or segmenter")
-    return CODECS[model]
+    return _outside(model) or CODECS[model]
 
 
 def fingerprint_of(saved: Saved) -> bytes:
@@ -65,7 +97,7 @@ def fingerprint_of(saved: Saved) -> bytes:
     Equal for a checkpoint and its export; computed without building a network.
 
     Raises:
-        SemcompError: the model is no codec of the suite.
+        SemcompError: the model is unknown or no codec.
     """
     net = codec_model(saved.model, saved.model).net
     shape = net.shape_type.of(saved.hyper_parameters)

@@ -38,6 +38,7 @@ Semantic image compression below 0.1 bit per pixel: train, test and compare.
   semcomp COMMAND --help     shows all options of a command
   semcomp --version
   --debug with any command shows the traceback of an error
+  --import MODULE with any command runs your own Python module first, which may define models
 """
 TRAINING = ("fit", "validate", "test", "predict")
 COMMANDS = {
@@ -53,7 +54,7 @@ def main(args: list[str] | None = None) -> int:
     """Run a command; the exit status is 0, 2 for bad usage or bad input, or 3 for a bad file."""
     args = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in args
-    args = [arg for arg in args if arg != "--debug"]
+    args, modules = _without_imports([arg for arg in args if arg != "--debug"])
     if not args or args[0] in {"-h", "--help"}:
         print(USAGE, end="")
         return 0 if args else 2
@@ -64,6 +65,8 @@ def main(args: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names in other encodings
     try:
+        for module in modules:
+            _import(module)
         return _run(args[0], [_expand(arg) for arg in args[1:]]) or 0
     except SemcompError as error:
         if debug:
@@ -82,6 +85,33 @@ def main(args: list[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}; make room there, or choose another place", file=sys.stderr)
         return 2
+
+
+def _without_imports(args: list[str]) -> tuple[list[str], list[str]]:
+    """Arguments without `--import MODULE`, and the modules; `compare` is told them, for its worker processes."""
+    others: list[str] = []
+    modules: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        flag, equals, name = arg.partition("=")
+        if flag == "--import":
+            modules.append(name if equals else next(rest, ""))
+        else:
+            others.append(arg)
+    told = [f"--imports+={name}" for name in modules if others[:1] == ["compare"]]
+    return [*others, *told], modules
+
+
+def _import(module: str) -> None:
+    """Import a module of the user's, from the working directory or installed."""
+    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  # what is imported here needs no pathlib
+        sys.path.insert(0, here)
+    try:
+        import_module(module)
+    except (ImportError, ValueError) as error:
+        raise SemcompError(
+            f"--import {module}: {error}; expected a Python module in the working directory or an installed one"
+        ) from error
 
 
 def _expand(arg: str) -> str:

@@ -53,7 +53,8 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     built = parser.instantiate(config)
     settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})
     check(settings)
-    settings = replace(settings, paths=[*dict.fromkeys([*settings.paths, *beside])])
+    here = [str(Path.cwd())] if settings.imports else []
+    settings = replace(settings, paths=[*dict.fromkeys([*settings.paths, *beside, *here])])
     return settings, built.data, built.trainer.logger, str(parser.dump(config))
 
 

@@ -30,7 +30,7 @@ def arguments_of(command: str, given: str) -> list[str]:
 def _of_weights(command: str, source: Path) -> list[str]:
     """Arguments for the model of an export, or of a checkpoint without the settings of its run."""
     from semcomp_pl.checkpoints.checkpoint import read_saved
-    from semcomp_pl.checkpoints.models import check_known
+    from semcomp_pl.checkpoints.models import check_known, class_path
 
     if command == "fit":
         raise SemcompError(
@@ -40,7 +40,7 @@ def _of_weights(command: str, source: Path) -> list[str]:
     saved = read_saved(source)
     model = check_known(saved.model, source)
     arguments = {name: value for name, value in saved.hyper_parameters.items() if name not in LINKED}
-    config = {"class_path": f"semcomp_pl.modules.{model}", "init_args": arguments}
+    config = {"class_path": class_path(model), "init_args": arguments}
     run = run_of_checkpoint(str(source.resolve())) or source.resolve()
     name = run.name.removesuffix(".ckpt")
     return ["--model", json.dumps(config), "--ckpt_path", str(source), "--name", name]

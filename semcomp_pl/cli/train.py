@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from semcomp_pl.checkpoints.checkpoint import load_strictly, read_saved, with_part
+from semcomp_pl.checkpoints.models import check_known, name_of
 from semcomp_pl.cli.help import arrange, texts
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
@@ -233,7 +234,9 @@ class SemcompCLI(LightningCLI):
         return RunHistory(self.run, done.epochs, done.rows)
 
     def before_fit(self) -> None:
-        """Compile the networks, if asked to."""
+        """Check that a checkpoint will be able to name the model, and compile the networks, if asked to."""
+        if isinstance(self.model, CodecModule):
+            check_known(name_of(type(self.model)), "--model")
         if not self.config[self.subcommand].compile:
             return
         if not hasattr(self.model, "compile_networks"):
@@ -293,7 +296,7 @@ class SemcompCLI(LightningCLI):
 
 def _fill(model: ScheduledModule, checkpoint: Path) -> None:
     """Load the weights; Lightning loads a checkpoint again later, but its errors about weights that differ are long."""
-    saved, own = read_saved(checkpoint), type(model).__name__
+    saved, own = read_saved(checkpoint), name_of(type(model))
     if saved.model != own:
         raise SemcompError(f"{checkpoint}: a {saved.model} found, expected a {own}; give its own config file")
     load_strictly(model, own, with_part(saved.state, model, model.part), checkpoint)

@@ -75,6 +75,7 @@ class Settings:
         codecs: Codecs to compare, each with class_path and, as needed, init_args, codec, point, points, targets and
             labels; see the shipped files in configs/compare.
         paths: Directories with Python files of codecs; directories of --config files are searched anyway.
+        imports: Modules of models from outside the suite, installed or in one of `paths`; `--import` adds to them.
         split: Split of the data to measure.
         images: Number of images, taken from the start of the split; all if not given.
         judge: Segmenter that labels originals and reconstructions, or a list of them, a panel; no codec may have been
@@ -97,6 +98,7 @@ class Settings:
     output: str = "comparison"
     codecs: list[CodecEntry] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
     split: Split = "val"
     images: int | None = None
     judge: str | list[str] | None = None

@@ -9,6 +9,7 @@ from torch.optim import Adam, Optimizer
 
 from semcomp_pl.checkpoints.checkpoint import saved_of
 from semcomp_pl.checkpoints.loading import codec_of, load_discriminator, load_segmenter
+from semcomp_pl.checkpoints.models import name_of
 from semcomp_pl.checkpoints.warm_start import start_from
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import by_name
@@ -163,7 +164,7 @@ class CodecModule(ScheduledModule):
     def neural_codec(self) -> NeuralCodec:
         """A codec with the current weights and tables, kept until the model changes mode."""
         if self._snapshot is None:
-            saved = saved_of(type(self).__name__, self.hparams, self.state_dict())
+            saved = saved_of(name_of(type(self)), self.hparams, self.state_dict())
             self._snapshot = codec_of(saved, saved.model).to(self.device)
         return self._snapshot
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from semcomp_pl.checkpoints.checkpoint import with_part
+from semcomp_pl.checkpoints.models import name_of
 from semcomp_pl.checkpoints.training_facts import WarmStart
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.modules.gradients import GraphedGradients, average_gradients, parameters_of
@@ -196,7 +197,7 @@ class ScheduledModule(LightningModule):
             SemcompError: losses are not finite, so that the weights may not be either.
         """
         self.read_losses()
-        checkpoint["model"], checkpoint["seed"] = type(self).__name__, self.seed
+        checkpoint["model"], checkpoint["seed"] = name_of(type(self)), self.seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Accept old checkpoints, in which the plain network had no name of its own."""

@@ -2,13 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, wraps
 from hashlib import sha256
 from importlib import import_module, invalidate_caches
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from semcomp_pl.checkpoints.loading import load_segmenter
@@ -32,9 +33,13 @@ class Recipe:
     """Directories to search for Python files, besides what is installed."""
     segmenter: str | None = None
     """Segmenter that makes the label maps for a codec that sends them and has no segmenter."""
+    imports: tuple[str, ...] = ()
+    """Modules that define models from outside the suite."""
 
     def codec(self, device: str = "cpu", **more: Any) -> Codec:
         """A codec that is able to decode; `more` are further arguments."""
+        for module in self.imports:
+            imported(module, self.paths)
         make = locate(self.class_path, self.paths)
         arguments = {**self.init_args, **more}
         _check_arguments(self.class_path, make, arguments)
@@ -99,20 +104,35 @@ def locate(class_path: str, paths: tuple[str, ...] = ()) -> Maker:
     module, _, name = class_path.rpartition(".")
     if not module:
         raise SemcompError(f"class_path {class_path!r} found, expected a dotted path such as my_codec.{class_path}")
-    sys.path.extend(path for path in paths if path not in sys.path)
-    invalidate_caches()  # Python may have cached the directory before the file was written
-    try:
-        within = import_module(module)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-            places = ", ".join(["what is installed", *paths])
-            raise SemcompError(f"{class_path}: no module {error.name} found in {places}; correct class_path") from None
-        raise SemcompError(f"{class_path}: {module} cannot be imported: {type(error).__name__}: {error}") from error
+    within = imported(module, paths, class_path)
     found = getattr(within, name, None)
     if not callable(found):
         meant = _nearest(name, [known for known in dir(within) if callable(getattr(within, known, None))])
         raise SemcompError(f"{class_path}: no class or function {name} found in {within.__file__}{meant}")
     return cast(Maker, found)
+
+
+def imported(module: str, paths: Sequence[str], asked: str | None = None) -> ModuleType:
+    """A module, installed or in one of the directories.
+
+    Args:
+        module: Its dotted path.
+        paths: Directories to search too.
+        asked: What it is imported for, for the error message; the module itself if not given.
+
+    Raises:
+        SemcompError: it does not exist, or cannot be imported.
+    """
+    wrong, asked = ("class_path", asked) if asked else ("--import", module)
+    sys.path.extend(path for path in paths if path not in sys.path)
+    invalidate_caches()  # Python may have cached the directory before the file was written
+    try:
+        return import_module(module)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            places = ", ".join(["what is installed", *paths])
+            raise SemcompError(f"{asked}: no module {error.name} found in {places}; correct {wrong}") from None
+        raise SemcompError(f"{asked}: {module} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _check_arguments(class_path: str, make: Maker, given: Mapping[str, Any]) -> None:

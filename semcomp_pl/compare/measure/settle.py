@@ -69,6 +69,7 @@ def _contestants(entry: CodecEntry, settings: Settings, device: str) -> list[Con
         entry.init_args,
         tuple(settings.paths),
         settings.segmenter if entry.labels == "own" else None,
+        tuple(settings.imports),
     )
     if entry.targets and not recipe.takes("quality"):
         raise SemcompError(
