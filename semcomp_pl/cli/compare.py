@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.compare.config import LOAD, CodecEntry, Settings, check, sensible_references
+from semcomp_pl.compare.report.tracking import GROUP
 from semcomp_pl.compare.run import compare
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
@@ -50,6 +51,9 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     beside = [str(Path(str(file)).resolve().parent) for file in config.config or []]
     # the saved config must work from any directory, but should name no directory that it does not need
     config.paths = [*dict.fromkeys([*config.paths, *(path for path in beside if _holds_any(path, config.codecs))])]
+    if config.trainer.logger is not None:
+        given = config.trainer.logger.init_args
+        given.update({name: given[name] or value for name, value in GROUP.items()})
     built = parser.instantiate(config)
     settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})
     check(settings)

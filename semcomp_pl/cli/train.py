@@ -1,9 +1,7 @@
 """`semcomp fit`, `validate`, `test` and `predict`: LightningCLI with one directory per run."""
 
 import json
-import os
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from semcomp_pl.files.atomic import make_output, write_text
 from semcomp_pl.files.places import (
     claim_run,
     find_checkpoint,
-    is_first_process,
     release_run,
     run_of_checkpoint,
     snake_case,
@@ -41,6 +38,7 @@ from semcomp_pl.training.progress import ProgressLine
 from semcomp_pl.training.quiet import ModelLine, silence
 from semcomp_pl.training.record import TrainingRecord
 from semcomp_pl.training.stopping import StopAtSignal
+from semcomp_pl.training.tracking import send_outcome, settle
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
@@ -150,23 +148,7 @@ class SemcompCLI(LightningCLI):
         config.weights_only = True
         for logger in _as_list(config.trainer.logger):
             if logger.class_path.endswith("WandbLogger"):
-                logger.init_args.save_dir = str(self.run)
-                logger.init_args.name = logger.init_args.name or self.run.name
-                # the agent of a sweep names its runs itself
-                logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID") or self._wandb_id()
-
-    def _wandb_id(self) -> str | None:
-        """Id of the run in W&B, kept in the run's directory so that resumed training continues the same W&B run.
-
-        None in processes that do not log.
-        """
-        if not is_first_process():
-            return None
-        file = self.run / "wandb_id"
-        if not file.is_file():
-            make_output(self.run, "--runs")
-            write_text(file, uuid.uuid4().hex[:8])
-        return file.read_text().strip()
+                settle(logger.init_args, self.run)
 
     def _find_run(self, config: Any) -> None:
         """Set `checkpoint`, and `run`: a new run, the checkpoint's run, or for an export a run of the same name."""
@@ -246,14 +228,16 @@ class SemcompCLI(LightningCLI):
     def after_fit(self) -> None:
         """Fit the entropy model of the best checkpoint, so that `test` measures files and not bounds."""
         config = self.config[self.subcommand]
-        best, codec = self.run / "checkpoints" / "best.ckpt", None
+        best = self.run / "checkpoints" / "best.ckpt"
         wanted = config.entropy_steps and not config.trainer.fast_dev_run and self.trainer.is_global_zero
         if not best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
             last = best.with_name("last.ckpt")
             found = f"{last} is the last one" if last.is_file() else "none was saved"
             print(f"{self.run}: no checkpoint was validated, so there is no best.ckpt; {found}", file=sys.stderr)
+        codec = None
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
             codec = fit_file(best, self.datamodule, config.entropy_steps)
+        send_outcome(self.trainer, self.datamodule, codec)
         if best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
             print(outcome(self.run, self.trainer, self.datamodule, codec, isinstance(self.model, CodecModule)))
 

@@ -15,7 +15,7 @@ from semcomp_pl.compare.report.figures import write_figure, write_figures
 from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.report.sheet import reconstructions
 from semcomp_pl.compare.report.terminal import show
-from semcomp_pl.compare.report.tracking import track
+from semcomp_pl.compare.report.tracking import GROUP, track
 from semcomp_pl.compare.rows import Results
 from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
@@ -92,7 +92,9 @@ def _finish(plan: Plan, settings: Settings, logger: WandbLogger | None) -> int:
         if logger is None and settings.wandb.project is not None:
             given = settings.wandb
             name = given.name or directory.resolve().name
-            logger = WandbLogger(name=name, save_dir=str(directory), project=given.project, entity=given.entity)
+            logger = WandbLogger(
+                name=name, save_dir=str(directory), project=given.project, entity=given.entity, **GROUP
+            )
         if logger is not None:
             track(summary, directory, logger)
     failed = parts.faults(results.rows)

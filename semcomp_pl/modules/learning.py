@@ -128,6 +128,7 @@ class ScheduledModule(LightningModule):
         if last or self.trainer._logger_connector.should_update_logs:
             latest = self.read_losses()
             self.log_dict({f"train/{name}": latest[name] for name in terms}, prog_bar=True)
+            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def read_losses(self) -> dict[str, float]:
         """Wait for the device, check all losses and gradient norms since the last reading; returns the latest.

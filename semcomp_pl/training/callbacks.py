@@ -16,6 +16,7 @@ from torchvision.utils import make_grid
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output, write_file, write_text
 from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.training.tracking import send_settings
 from semcomp_pl.types import Batch
 
 T = TypeVar("T")
@@ -28,10 +29,13 @@ class SaveRunConfig(SaveConfigCallback):
         super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the file beside the history."""
+        """Write the file beside the history, and send what it holds to W&B if the run is logged there."""
         directory = Path(trainer.loggers[0].log_dir or trainer.default_root_dir)
         make_output(directory, "--runs")
-        write_text(directory / self.config_filename, self.parser.dump(self.config, skip_none=False))
+        config = self.parser.dump(self.config, skip_none=False)
+        write_text(directory / self.config_filename, config)
+        if stage == "fit":
+            send_settings(trainer, config)
 
 
 def told(trainer: Trainer, value: T) -> T | None:

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import wandb
 import yaml
+from PIL import Image
 
-from semcomp_pl.checkpoints.loading import load_segmenter
+from semcomp_pl.checkpoints.loading import load, load_segmenter
 from semcomp_pl.cli import main
 from semcomp_pl.errors import SemcompWarning
 from semcomp_pl.files.places import configs_root
 from tests.cli.common import GAN, data_flags
 from tests.lab import HEIGHT, SEGMENTERS, WIDTH
+from tests.offline import read_offline
 
 CONFIGS = {
     kind: sorted(f"configs/{kind}/{file.name}" for file in (configs_root() / kind).glob("*.yaml"))
@@ -289,8 +292,30 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("offline")
-def test_wandb_offline_stands_beside_the_csv(inside: Path) -> None:
-    assert main([*fit(PLAIN, "configs/logger/wandb.yaml"), *data_flags("data"), *GAN, "--name=tracked"]) == 0
-    assert list((inside / "runs/tracked/wandb").glob("offline-run-*/run-*.wandb"))
-    assert list((inside / "runs/tracked/wandb").glob("offline-run-*/files/media/images/val/samples_*.png"))
-    assert rows(inside / "runs/tracked/metrics.csv")
+def test_one_run_in_wandb_holds_settings_training_files_and_test(inside: Path) -> None:
+    flags = [*data_flags("data"), *GAN, "--name=tracked", "--monitor=val/psnr", "--model.learning_rate=2e-3"]
+    assert main([*fit(PLAIN, "configs/logger/wandb.yaml"), *flags]) == 0
+    assert main(["test", "runs/tracked"]) == 0
+    history, (tested,) = rows(inside / "runs/tracked/metrics.csv"), rows(inside / "runs/tracked/test/metrics.csv")
+    fitted, measured = read_offline(inside / "runs/tracked")
+    assert fitted.id == measured.id == (inside / "runs/tracked/wandb_id").read_text()
+    assert fitted.job_type == measured.job_type == "fit"
+    settings = yaml.safe_load((inside / "runs/tracked/config.yaml").read_text())
+    assert {name: fitted.config[name] for name in settings} == json.loads(json.dumps(settings))
+    assert settings["model"]["class_path"] == "semcomp_pl.modules.PlainGAN"
+    rates = [row["learning_rate"] for row in fitted.history if "learning_rate" in row]
+    assert rates == [float(row["learning_rate"]) for row in history if row["learning_rate"]]
+    assert max(rates) <= 2e-3
+    best = max(float(row["val/psnr"]) for row in history if row["val/psnr"])
+    assert fitted.summary["best/psnr"] == pytest.approx(best)
+    sizes = [8 * len(load("runs/tracked").compress(image)) / (HEIGHT * WIDTH) for image in _images(inside / "data/val")]
+    assert fitted.summary["best/bpp"] == pytest.approx(sum(sizes) / len(sizes))
+    assert {"val/samples filenames", "val/psnr"} < fitted.summary.keys()
+    figures = {name: float(value) for name, value in tested.items() if name.startswith("test/")}
+    assert {name: measured.summary[name] for name in figures} == pytest.approx(figures)
+
+
+def _images(directory: Path) -> list[torch.Tensor]:
+    """The images of a directory, which have the size that they are trained at."""
+    files = sorted(directory.glob("*.png"))
+    return [torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255 for file in files]

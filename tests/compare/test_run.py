@@ -20,11 +20,13 @@ from semcomp_pl.compare.measure.measurer import Measurer
 from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.rows import read_results
 from semcomp_pl.compare.run import compare, fill
+from semcomp_pl.compare.summary import read_summary
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.miou import image_confusions
 from semcomp_pl.nets.segmenter import Segmenter
 from tests.compare.conftest import TARGETS, Files, Run, one, samples, webp, write_data
 from tests.lab import CLASSES, HEIGHT, WIDTH, Lab
+from tests.offline import read_offline
 
 
 def measured(settings: Settings) -> int:
@@ -268,3 +270,14 @@ def test_wandb_gets_summary_curves_and_pictures_offline(
     (pictures,) = tables.glob("pictures_*.table.json")
     assert len(json.loads(pictures.read_text())["data"]) == settings.pictures
     assert {*(path.name.split("_")[0] for path in (tables / "curves").iterdir())} >= {"psnr", "miou"}
+    (tracked,) = read_offline(Path(settings.output))
+    assert (tracked.group, tracked.job_type) == ("comparisons", "compare")
+    assert tracked.config["comparison"]["images"] == ["0", "1", "2"]
+    keys = {key.partition(" ")[0] for key in tracked.summary if not key.startswith("_")}
+    assert {"codecs", "images", "points", "pictures", "curves/psnr_table"} < keys
+    assert len(keys) <= 30
+    for at in read_summary(Path(settings.output) / "summary.json").at_rates:
+        best = [entry.codec for entry in at.entries if entry.standing.get("miou_ratio") == "best"]
+        assert [tracked.summary[f"best@{at.target:g}"]] == best
+        assert tracked.summary[f"miou_ratio@{at.target:g}"] >= tracked.summary[f"format/miou_ratio@{at.target:g}"]
+    assert {*tracked.artifacts["comparison"]} == {"report.html", "report.md", "summary.json", "summary.csv"}

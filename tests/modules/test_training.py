@@ -54,7 +54,8 @@ def test_one_epoch(lab: Lab, name: str) -> None:
     assert {key for key in metrics if key.startswith("train/")} == {f"train/{term}" for term in TERMS[name]}
     seen = {"miou", "accuracy", *(f"iou_{k}" for k in range(len(CLASSES)))}
     judged = {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else seen
-    assert {key for key in metrics if not key.startswith("train/")} == {f"val/{key}" for key in judged}
+    others = {f"val/{key}" for key in judged} | {"learning_rate"}
+    assert {key for key in metrics if not key.startswith("train/")} == others
     assert all(value.isfinite() for value in metrics.values())
     kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
     assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, HALVES | {"discriminator"})

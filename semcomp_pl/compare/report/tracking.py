@@ -9,29 +9,59 @@ from PIL import Image
 
 from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.report.figures import standing_at
+from semcomp_pl.compare.report.page import MEANING
+from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.metrics import describe
 
 
+GROUP = {"group": "comparisons", "job_type": "compare"}
+"""Tells comparisons apart from trainings in a project."""
+_RATES, _CURVES = 5, 10  # W&B shows a column for each key of a summary: at most 30 in all
+
+
 def track(summary: Summary, directory: Path, logger: WandbLogger) -> None:
-    """Send summary, curves and pictures to the logger's run, and finish the run.
+    """Send a comparison to the logger's run, and finish the run.
+
+    The run's summary says which codec is best, and which format, by one metric at up to five target rates. All points,
+    the curves of up to ten metrics and the pictures are logged as tables and charts; report and summary go into an
+    artifact.
 
     Args:
         summary: of the comparison.
-        directory: of the results, with `pictures/`.
+        directory: of the results, with `pictures/` and `report.html`.
         logger: its run is created here, unless one is active.
     """
     run: Any = logger.experiment
     run.config.update({"comparison": summary.provenance}, allow_val_change=True)
-    for one in summary.at_rates:
-        for point in standing_at(summary, one.target):
-            run.summary.update(
-                {f"{name}@{one.target:g}/{point.codec}": value.value for name, value in point.metrics.items()}
-            )
-    logged: dict[str, Any] = {f"curves/{metric}": _curves(summary, metric) for metric in summary.metrics}
-    logged |= {"points": _points(summary), "pictures": _pictures(summary, directory)}
-    run.log(logged)
+    run.summary.update({"codecs": len(summary.codecs), "images": len(summary.images), **_best(summary)})
+    curves = [name for name in summary.metrics if not describe(name).detail][:_CURVES]
+    logged: dict[str, Any] = {f"curves/{metric}": _curves(summary, metric) for metric in curves}
+    run.log({**logged, "points": _points(summary), "pictures": _pictures(summary, directory)})
+    report = wandb.Artifact(f"comparison-{run.id}", type="comparison", description=directory.resolve().name)
+    for name in ("report.html", "report.md", "summary.json", "summary.csv"):
+        if (directory / name).is_file():
+            report.add_file(str(directory / name))
+    run.log_artifact(report)
     run.finish()
+
+
+def _best(summary: Summary) -> dict[str, Any]:
+    """The best codec at target rates, its value, and that of the best format, by the metric shown first."""
+    ranked = [name for name in summary.metrics if describe(name).higher_is_better is not None]
+    metric = next((name for name in (*MEANING, *ranked) if name in ranked), None)
+    found: dict[str, Any] = {}
+    for one in summary.at_rates[:_RATES]:
+        points = [point for point in standing_at(summary, one.target) if metric in point.metrics]
+        for name, kinds in {"": {"model", "reference"}, "format/": {"reference"}}.items():
+            able = [point for point in points if point.kind in kinds and not point.codec.endswith(ORACLE)]
+            if metric is None or not able:
+                continue
+            sign = 1 if describe(metric).higher_is_better else -1
+            best = max(able, key=lambda point: sign * point.metrics[metric].value)
+            found[f"{name}{metric}@{one.target:g}"] = best.metrics[metric].value
+            found |= {} if name else {f"best@{one.target:g}": best.codec}
+    return found
 
 
 def _curves(summary: Summary, metric: str) -> Any:
