@@ -1,4 +1,4 @@
-"""What `semcomp fit --help`, `validate`, `test` and `predict` say: the suite's own options first, the trainer's last."""
+"""Help of `fit`, `validate`, `test` and `predict`: the options of the suite first, those of the trainer last."""
 
 import argparse
 

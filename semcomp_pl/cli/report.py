@@ -13,8 +13,8 @@ def main(args: list[str]) -> None:
     """
     parser = FilesParser(
         "report",
-        "Write summary.json, summary.csv, figures/, report.md and report.html of a comparison from the rows measured so "
-        "far, finished or not. It measures nothing and needs no model.",
+        "Write summary.json, summary.csv, figures/, report.md and report.html of a comparison from the rows measured "
+        "so far, finished or not. It measures nothing and needs no model.",
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="output directory of semcomp compare")
     directory = parser.parse_args(args).directory

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from semcomp_pl.codecs.base import CodecFacts, Kind
-from semcomp_pl.codecs.pixels import as_decoded, check_image, check_range
+from semcomp_pl.codecs.pixels import Picture, as_decoded, check_range, image_of
 from semcomp_pl.coding import container
 from semcomp_pl.coding.container import MAX_PIXELS
 from semcomp_pl.coding.content import Content, Rates
@@ -119,16 +119,21 @@ class NeuralCodec(CodecFacts):
         own = [] if self._segmenter is None else [self._segmenter.fingerprint().hex()]
         return [*self._trained_against, *own]
 
-    def compress(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> bytes:
-        """See `Codec.compress`; `label` is the label map (H, W) for models that send one, `keep` the region to send.
+    def compress(self, image: Picture, label: Tensor | None = None, keep: Tensor | None = None) -> bytes:
+        """The file of an image: everything that `decompress` needs, but for the model.
+
+        Args:
+            image: Float tensor (3, H, W), RGB, range [0, 1]; or uint8 array (H, W, 3), RGB; or PIL image.
+            label: Label map, long (H, W), ids 0..K-1 or 255 = ignore, for models that send one; the segmenter makes it
+                if it is not given.
+            keep: Region whose symbols are sent, bool (H, W), for models that choose regions; everything if not given.
 
         Raises:
-            SemcompError: as for `Codec.compress`; or a required label map is missing and no segmenter is set; or a
-                region is given for a model that sends everything.
+            SemcompError: the image is none of these, or of a size that the format cannot hold; a required label map is
+                missing and no segmenter is set; or a region is given for a model that sends everything.
         """
-        check_image(image)
         maps = (None if values is None else values[None] for values in (label, keep))
-        return self.compress_batch(image[None], *maps)[0]
+        return self.compress_batch(image_of(image)[None], *maps)[0]
 
     def decompress(self, data: bytes) -> Tensor:
         """See `Codec.decompress`.

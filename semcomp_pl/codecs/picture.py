@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from semcomp_pl.codecs.base import CodecFacts, Kind
-from semcomp_pl.codecs.pixels import check_image, to_bytes
+from semcomp_pl.codecs.pixels import Picture, image_of, to_bytes
 from semcomp_pl.coding.pictures import MAX_PICTURE
 from semcomp_pl.errors import SemcompError
 
@@ -62,10 +62,16 @@ class PictureCodec(CodecFacts, ABC):
             SemcompError: the bytes are not such a picture.
         """
 
-    def compress(self, image: Tensor) -> bytes:
-        """See `Codec.compress`."""
-        check_image(image)
-        picture = Image.fromarray(to_bytes(image.detach()).permute(1, 2, 0).cpu().numpy())
+    def compress(self, image: Picture) -> bytes:
+        """The file of an image.
+
+        Args:
+            image: Float tensor (3, H, W) in [0, 1], uint8 array (H, W, 3), or PIL image.
+
+        Raises:
+            SemcompError: it is none of these, or of a size that the format cannot hold.
+        """
+        picture = Image.fromarray(to_bytes(image_of(image).detach()).permute(1, 2, 0).cpu().numpy())
         if self.downscale == 1:
             return self.encode(picture)
         width, height = picture.size

@@ -1,10 +1,18 @@
 """Pixels as all codecs and metrics see them: 8-bit values held as floats, with checks of shape and range."""
 
+from typing import TypeAlias
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.images import as_srgb
 
+Picture: TypeAlias = Tensor | NDArray[np.uint8] | Image.Image
+"""An image in one of the forms that the suite's codecs take: see `image_of`."""
 CAP = 100.0
 """Largest PSNR, in decibels, which identical images get: a single one would otherwise make a mean infinite."""
 
@@ -29,18 +37,32 @@ def to_bytes(image: Tensor) -> Tensor:
     return image.float().mul(255).round().clamp(0, 255).to(torch.uint8)
 
 
-def check_image(image: Tensor) -> None:
-    """Refuse images that no codec can compress.
+def image_of(given: Picture) -> Tensor:
+    """What a codec compresses, as a tensor.
+
+    Args:
+        given: Float tensor (3, H, W), RGB, range [0, 1]; or uint8 array (H, W, 3), RGB; or PIL image of any mode, which
+            is read as its file would be: upright, as sRGB, transparency on white.
+
+    Returns:
+        Float (3, H, W), RGB, range [0, 1].
 
     Raises:
-        SemcompError: not a float image (3, H, W) of at least one pixel, or as for `check_range`.
+        SemcompError: it is none of these or has no pixel, or as for `check_range`.
     """
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+    if isinstance(given, Image.Image):
+        given = np.array(as_srgb(given))
+    if isinstance(given, np.ndarray) and given.ndim == 3 and given.shape[-1] == 3 and given.dtype == np.uint8:
+        given = torch.from_numpy(np.ascontiguousarray(given)).permute(2, 0, 1) / 255
+    fits = isinstance(given, Tensor) and given.ndim == 3 and given.shape[0] == 3 and 0 not in given.shape
+    if not isinstance(given, Tensor) or not fits or not given.is_floating_point():
+        found = f"{given.dtype} of shape {tuple(given.shape)}" if hasattr(given, "dtype") else type(given).__name__
         raise SemcompError(
-            f"{image.dtype} of shape {tuple(image.shape)} found, expected a float image (3, H, W) in [0, 1]; "
-            "code a batch image by image, and divide 8-bit values by 255"
+            f"{found} found, expected a float tensor (3, H, W) in [0, 1], a uint8 array (H, W, 3) or a PIL image; "
+            "code a batch image by image"
         )
-    check_range(image)
+    check_range(given)
+    return given
 
 
 def check_range(image: Tensor) -> None:

@@ -56,6 +56,18 @@ def read_image(path: Path) -> Image.Image:
         return _to_srgb(path, _upright(path, _eight_bits(path, image, raw)))
 
 
+def as_srgb(image: Image.Image) -> Image.Image:
+    """An image that is open already, as `read_image` reads its file.
+
+    Raises:
+        SemcompError: it cannot be decoded, or the values have no defined range.
+    """
+    name = Path(getattr(image, "filename", "") or "image")
+    with _named(name):
+        image.load()
+        return _to_srgb(name, _upright(name, _eight_bits(name, image, image.mode)))
+
+
 def read_index_map(path: Path) -> NDArray[np.int64]:
     """The ids (H, W) in a grey or palette file of any bit depth, as stored in the file.
 

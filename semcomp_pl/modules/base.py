@@ -196,8 +196,8 @@ class CodecModule(ScheduledModule):
         judge = load_segmenter(path)
         if judge.num_classes != self.num_classes:
             raise SemcompError(
-                f"{path}: a judge of {judge.num_classes} classes found, the data have {self.num_classes}; name one that "
-                "was trained on such data with --model.judge, or --model.judge=null"
+                f"{path}: a judge of {judge.num_classes} classes found, the data have {self.num_classes}; name one "
+                "that was trained on such data with --model.judge, or --model.judge=null"
             )
         return judge
 

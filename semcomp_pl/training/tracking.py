@@ -37,7 +37,7 @@ def _id(run: Path) -> str | None:
 
 
 def send_settings(trainer: Trainer, config: str) -> None:
-    """Send all settings of a run, as YAML, to its config: `model.class_path`, `data...`, `trainer...` and the others."""
+    """Send all settings of a run, given as YAML, to its config: those of model, data, trainer and the run itself."""
     for logger in _loggers(trainer):
         logger.experiment.config.update(yaml.safe_load(config), allow_val_change=True)
 

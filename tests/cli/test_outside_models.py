@@ -1,4 +1,4 @@
-"""Models that are no part of the suite: trained, coded and compared like any other, but only where they were asked for."""
+"""Models that are no part of the suite: trained, coded and compared like any other, but only if asked for."""
 
 import json
 import sys

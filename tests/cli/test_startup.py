@@ -1,5 +1,6 @@
 """What each command loads: coding needs neither the training stack nor, before any work, torch."""
 
+import pydoc
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import semcomp_pl
 from semcomp_pl.files.places import released
 from tests.cli.common import CONDITIONAL, FILES, GAN, PLAIN, data_flags, picture
 from tests.lab import write_images
@@ -102,6 +104,9 @@ def test_coding_loads_no_training_stack(model: str, tmp_path: Path) -> None:
 
 def test_the_names_of_the_package_load_nothing_until_they_are_used(tmp_path: Path) -> None:
     assert loaded("import semcomp_pl; semcomp_pl.__version__; dir(semcomp_pl)", tmp_path, HEAVY) == set()
+    assert {"Codec", "load", "load_segmenter"} <= {*dir(semcomp_pl)}
+    text = pydoc.render_doc(semcomp_pl, renderer=pydoc.plaintext)
+    assert all(name in text for name in ("codec.compress(Image.open(", "class Codec(", "load(model: "))
     code = "from semcomp_pl import Codec, load, load_segmenter"
     assert "torch" in loaded(code, tmp_path, HEAVY)
     assert loaded(code, tmp_path, TRAINING) == set()
