@@ -16,17 +16,34 @@ from semcomp_pl.checkpoints.bundle import rounded
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.files.places import configs_root
+from semcomp_pl.modules import SemanticDistortionGAN
+from semcomp_pl.modules.adversarial import AdversarialCodec
 from semcomp_pl.modules.base import CodecModule
+from semcomp_pl.modules.labelled import LabelledGAN
 from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.training.entropy import fit_entropy
 from semcomp_pl.types import Batch
 
 CLASSES = ["sky", "wall", "road", "car"]
 CONFIGS = {file.stem: file for file in sorted((configs_root() / "model").glob("*.yaml"))}
-GANS = [name for name in CONFIGS if name.endswith("_gan")]
-ADVERSARIAL = [*GANS, "layered_codec"]
-CODECS = ["rate_distortion", *ADVERSARIAL]
-SEGMENTERS = [name for name in CONFIGS if name not in CODECS]
+
+
+def _model(config: Path) -> Any:
+    """The class that a config names."""
+    module, _, kind = yaml.safe_load(config.read_text())["model"]["class_path"].rpartition(".")
+    return getattr(import_module(module), kind)
+
+
+MODELS: dict[str, Any] = {name: _model(file) for name, file in CONFIGS.items()}
+"""Classes by the names of their configs, so that a new model is tested for what it is."""
+CODECS = [name for name, kind in MODELS.items() if issubclass(kind, CodecModule)]
+SEGMENTERS = [name for name in MODELS if name not in CODECS]
+ADVERSARIAL = [name for name, kind in MODELS.items() if issubclass(kind, AdversarialCodec)]
+LABELLED = [name for name in CODECS if issubclass(MODELS[name], LabelledGAN)]
+"""Codecs whose files hold a label map."""
+LATENTS = [name for name in CODECS if MODELS[name].net_type.symbols_are_code is CodecNet.symbols_are_code]
+"""Codecs whose files hold a learned latent, and no picture in its place."""
+GANS = [name for name in ADVERSARIAL if name in LATENTS]
 TINY = {"filters": 8, "blocks": 1}
 HEIGHT, WIDTH = 32, 64
 
@@ -49,14 +66,13 @@ class Lab:
 
     def model(self, name: str, **options: Any) -> Any:
         """The model of a shipped YAML, shrunk; with a segmenter where it cannot train without."""
-        config = yaml.safe_load(CONFIGS[name].read_text())["model"]
-        module, _, kind = config["class_path"].rpartition(".")
+        config, kind = yaml.safe_load(CONFIGS[name].read_text())["model"], MODELS[name]
         tiny: dict[str, Any] = {"num_classes": len(CLASSES)}
         tiny |= TINY if name in CODECS else {}
         tiny |= {"discriminator_filters": 4} if name in ADVERSARIAL else {}
-        tiny |= {"segmenter": self.segmenter} if name == "semantic_distortion_gan" else {}
+        tiny |= {"segmenter": self.segmenter} if issubclass(kind, SemanticDistortionGAN) else {}
         seed_everything(0, verbose=False)
-        return getattr(import_module(module), kind)(**{**config["init_args"], **tiny, **options})
+        return kind(**{**config["init_args"], **tiny, **options})
 
     def codec(self, name: str, **options: Any) -> NeuralCodec:
         """The codec of an untrained model, whose symbols take every level all the same."""

@@ -20,7 +20,7 @@ from semcomp_pl.coding.content import Rates
 from semcomp_pl.errors import FileError, SemcompError
 from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.nets.labels import majority
-from tests.lab import CLASSES, CODECS, Lab, label_of, scene
+from tests.lab import CLASSES, CODECS, LABELLED, LATENTS, Lab, label_of, scene
 
 SIZES = [(1, 1), (1, 40), (7, 13), (33, 64), (32, 64)]
 
@@ -74,15 +74,15 @@ def test_facts(lab: Lab, fitted: dict[str, Path], name: str) -> None:
     facts = facts_of(codec)
     model = type(lab.model(name)).__name__
     assert (facts.kind, facts.label, codec.name) == ("model", model, model)
-    assert facts.point == ("d4C3L256" if name == "layered_codec" else "d4C8L5")
-    assert facts.sends_labels is (name in {"conditional_gan", "selective_gan", "layered_codec"})
+    assert facts.point == ("d4C8L5" if name in LATENTS else "d4C3L256")
+    assert facts.sends_labels is (name in LABELLED)
     assert facts.num_classes == len(CLASSES)
     taught = semcomp_pl.load_segmenter(lab.segmenter).fingerprint().hex()
     assert [*facts.segmenters] == ([taught] if name == "semantic_distortion_gan" else [])
     data = codec.compress(scene(32, 64), label_for(codec, scene(32, 64)))
     parts = facts.sections(data)
     assert sum(parts.values()) == len(data)
-    code = "thumbnail" if name == "layered_codec" else "latent"
+    code = "latent" if name in LATENTS else "thumbnail"
     assert [*parts] == ["header", *(["labels"] if facts.sends_labels else []), code]
 
 
@@ -197,7 +197,7 @@ def test_label_maps_of_others_are_refused(fitted: dict[str, Path], label: Tensor
         semcomp_pl.load(fitted["conditional_gan"]).compress(scene(32, 64), label)
 
 
-@pytest.mark.parametrize("name", ["conditional_gan", "selective_gan", "layered_codec"])
+@pytest.mark.parametrize("name", LABELLED)
 def test_models_that_send_label_maps_need_one_or_a_segmenter(lab: Lab, fitted: dict[str, Path], name: str) -> None:
     codec, image = semcomp_pl.load(fitted[name]), scene(32, 64)
     with pytest.raises(SemcompError, match=r"needs label maps.*segmenter"):

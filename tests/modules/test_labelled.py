@@ -7,10 +7,10 @@ import torch
 
 from semcomp_pl.checkpoints.loading import load_segmenter
 from semcomp_pl.errors import SemcompError
-from tests.lab import CLASSES, Lab, reconstruct
+from tests.lab import CLASSES, LABELLED, Lab, reconstruct
 
 
-@pytest.mark.parametrize("name", ["semantic_discriminator_gan", "conditional_gan", "selective_gan", "layered_codec"])
+@pytest.mark.parametrize("name", ["semantic_discriminator_gan", *LABELLED])
 def test_labels_are_needed(lab: Lab, name: str) -> None:
     model, batch = lab.model(name), lab.batch()
     del batch["label"]
@@ -43,7 +43,7 @@ def test_without_segmenter_labels_are_an_oracle_and_with_one_they_are_its_own(la
         oracle.evaluate(unlabelled)
 
 
-@pytest.mark.parametrize("name", ["conditional_gan", "selective_gan", "layered_codec"])
+@pytest.mark.parametrize("name", LABELLED)
 def test_files_of_the_test_stage_carry_the_segmenters_label_maps(lab: Lab, name: str) -> None:
     served = lab.model(name, segmenter=lab.segmenter)
     (figures,) = lab.trainer().test(served, datamodule=lab.data(), verbose=False)

@@ -12,21 +12,38 @@ from torch import Tensor
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from tests.lab import ADVERSARIAL, CLASSES, CODECS, CONFIGS, GANS, HEIGHT, SEGMENTERS, WIDTH, Lab, as_exported
+from semcomp_pl.modules import LayeredCodec, PlainGAN, RateDistortion, Segmentation, SemanticDistortionGAN
+from tests.lab import (
+    ADVERSARIAL,
+    CLASSES,
+    CODECS,
+    CONFIGS,
+    GANS,
+    HEIGHT,
+    LATENTS,
+    MODELS,
+    SEGMENTERS,
+    WIDTH,
+    Lab,
+    as_exported,
+)
 
 SHARED = {"adversarial", "distortion", "range", "feature_matching", "discriminator_real", "discriminator_fake"}
-TERMS = {
-    "rate_distortion": {"distortion", "range"},
-    "plain_gan": SHARED,
-    "semantic_discriminator_gan": SHARED,
-    "conditional_gan": SHARED,
-    "selective_gan": SHARED,
-    "semantic_distortion_gan": SHARED | {"semantic"},
-    "layered_codec": SHARED | {"structure"},
-    **{name: {"cross_entropy", "auxiliary"} for name in SEGMENTERS},
+TERMS: dict[type, set[str]] = {
+    RateDistortion: {"distortion", "range"},
+    PlainGAN: SHARED,
+    SemanticDistortionGAN: SHARED | {"semantic"},
+    LayeredCodec: SHARED | {"structure"},
+    Segmentation: {"cross_entropy", "auxiliary"},
 }
+"""Terms of the losses of these classes and of their heirs."""
 HALVES = {"encoder", "generator"}
-PARTS = {"rate_distortion": HALVES, **{name: {"net", "auxiliary"} for name in SEGMENTERS}}
+
+
+def parts(name: str) -> set[str]:
+    """The networks that a model trains."""
+    own = {"net", "auxiliary"} if name in SEGMENTERS else HALVES
+    return own | ({"discriminator"} if name in ADVERSARIAL else set())
 
 
 def state(model: LightningModule) -> dict[str, Tensor]:
@@ -41,24 +58,22 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, bo
     return {name: not torch.equal(before[name], after[name]) for name in before}
 
 
-def test_every_config_has_its_terms_here() -> None:
-    assert TERMS.keys() == CONFIGS.keys()
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_one_epoch(lab: Lab, name: str) -> None:
     # four levels, none of them 0: an untrained encoder would leave the generator's first layer without a gradient
-    model = lab.model(name, **({"levels": 4} if name in CODECS and name != "layered_codec" else {}))
+    model = lab.model(name, **({"levels": 4} if name in LATENTS else {}))
     before = state(model)
     metrics = lab.fit(model).callback_metrics
-    assert {key for key in metrics if key.startswith("train/")} == {f"train/{term}" for term in TERMS[name]}
+    terms = {key.removeprefix("train/") for key in metrics if key.startswith("train/")}
+    assert terms == next((TERMS[kind] for kind in MODELS[name].__mro__ if kind in TERMS), terms)
+    assert terms
     seen = {"miou", "accuracy", *(f"iou_{k}" for k in range(len(CLASSES)))}
     judged = {"psnr", "ms_ssim_2", "bpp_bound"} if name in CODECS else seen
     others = {f"val/{key}" for key in judged} | {"learning_rate"}
     assert {key for key in metrics if not key.startswith("train/")} == others
     assert all(value.isfinite() for value in metrics.values())
     kernels = {key: moved for key, moved in changed(before, state(model)).items() if before[key].ndim > 1}
-    assert {key.partition(".")[0] for key in kernels} == PARTS.get(name, HALVES | {"discriminator"})
+    assert {key.partition(".")[0] for key in kernels} == parts(name)
     assert all(kernels.values())
 
 
@@ -77,9 +92,7 @@ def test_test_reports_what_validation_does(lab: Lab, name: str) -> None:
     for key, value in val.items():
         assert found.pop(key.removeprefix("val/")) == pytest.approx(value, rel=1e-6)
     again = (
-        {"latent_iou", *(f"latent_iou_{c}" for c in range(model.codec.shape.channels))}
-        if name in CODECS and name != "layered_codec"
-        else set()
+        {"latent_iou", *(f"latent_iou_{c}" for c in range(model.codec.shape.channels))} if name in LATENTS else set()
     )
     assert found.keys() == ({"bpp", "bpp_payload", "bpp_ideal", *again} if name in CODECS else set())
     assert ("val/miou" in val) is (bool(options) or name in SEGMENTERS)
