@@ -1,0 +1,21 @@
+"""What others cite is what they have."""
+
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from semcomp_pl import __version__
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert cited["version"] == __version__ == project["version"]
+    assert cited["license"] == project["license"]
+    assert cited["keywords"] == project["keywords"]
+    assert [author["name"] for author in cited["authors"]] == [author["name"] for author in project["authors"]]
+    # the format's required keys: https://github.com/citation-file-format/citation-file-format/blob/main/schema-guide.md
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
