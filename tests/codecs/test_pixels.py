@@ -12,7 +12,7 @@ from PIL import Image
 
 from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.codecs import WebP
-from semcomp_pl.codecs.pixels import image_of
+from semcomp_pl.codecs.pixels import Picture, image_of
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.images import read_image
 
@@ -24,7 +24,7 @@ def pixels(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def test_tensors_arrays_and_pictures_make_the_same_files(pixels: NDArray[np.uint8]) -> None:
     tensor = torch.from_numpy(pixels).permute(2, 0, 1) / 255
-    forms = [pixels, np.asfortranarray(pixels), pixels[:, ::-1][:, ::-1], Image.fromarray(pixels)]
+    forms: list[Picture] = [pixels, np.asfortranarray(pixels), pixels[:, ::-1][:, ::-1], Image.fromarray(pixels)]
     golden = Path(__file__).parents[1] / "golden" / "v1"
     for codec in (load(golden / "rate_distortion"), WebP(50)):
         expected = codec.compress(tensor)
