@@ -53,7 +53,8 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     config.paths = [*dict.fromkeys([*config.paths, *(path for path in beside if _holds_any(path, config.codecs))])]
     if config.trainer.logger is not None:
         given = config.trainer.logger.init_args
-        given.update({name: given[name] or value for name, value in GROUP.items()})
+        for name, value in GROUP.items():
+            given[name] = given[name] or value
     built = parser.instantiate(config)
     settings = Settings(**{name: built[name] for name in Settings.__dataclass_fields__})
     check(settings)
