@@ -1,7 +1,6 @@
 """What a training came to, in the lines that `fit` ends with."""
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,12 +9,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.data import ImageDataModule
-from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.metrics import describe
 from semcomp_pl.progress import duration
 from semcomp_pl.training.callbacks import TimeLimit
+from semcomp_pl.training.tracking import file_rates
 
-_IMAGES = 8
 _COLUMN = 8
 
 
@@ -69,15 +67,6 @@ def _rate(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None) ->
     limit = "" if bound is None else f"{float(bound):.4f} with no entropy model"
     if codec is None:
         return f"not measured, as no tables are fitted; {limit}".removesuffix("; ")
-    rates = [*_rates(data, codec)]
+    rates = file_rates(codec, data)
     few = "; ".join(filter(None, [f"mean of {len(rates)} validation images", limit]))
     return f"{sum(rates) / len(rates):.4f} bpp ({few})"
-
-
-def _rates(data: ImageDataModule, codec: NeuralCodec) -> Iterator[float]:
-    """Bits per pixel of the files of the first validation images."""
-    images = ImageDataset(data.store("val"))
-    for index in range(min(_IMAGES, len(images))):
-        sample = images[index]
-        label = sample.get("label") if codec.sends_labels else None
-        yield 8 * len(codec.compress(sample["image"], label)) / sample["image"][0].numel()

@@ -3,6 +3,7 @@
 import os
 import uuid
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -55,17 +56,17 @@ def send_outcome(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | N
             if isinstance(one, ModelCheckpoint) and one.monitor and one.best_model_score is not None:
                 logger.experiment.summary[f"best/{one.monitor.partition('/')[2]}"] = float(one.best_model_score)
         if codec is not None:
-            logger.experiment.summary["best/bpp"] = bpp_of_files(codec, data)
+            logger.experiment.summary["best/bpp"] = fmean(file_rates(codec, data))
 
 
-def bpp_of_files(codec: NeuralCodec, data: ImageDataModule, images: int = 8) -> float:
-    """Mean bits per pixel of the files of the first validation images, with their true label maps if it sends any."""
+def file_rates(codec: NeuralCodec, data: ImageDataModule, images: int = 8) -> list[float]:
+    """Bits per pixel of the files of the first validation images, with their true label maps if it sends any."""
     store = ImageDataset(data.store("val"))
     rates = []
     for sample in (store[index] for index in range(min(images, len(store)))):
         file = codec.compress(sample["image"], sample.get("label") if codec.sends_labels else None)
         rates.append(8 * len(file) / sample["image"][0].numel())
-    return sum(rates) / len(rates)
+    return rates
 
 
 def _loggers(trainer: Trainer) -> list[WandbLogger]:
