@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import wandb
+
 _BLOCK = 32768
 _END = (1, 4)  # types of a record's last part: whole, last
 
@@ -31,6 +33,7 @@ class Offline:
 
 def read_offline(directory: Path) -> list[Offline]:
     """The W&B runs below a directory, in the order in which they were started."""
+    wandb.teardown()  # waits until its service has written all
     return [_read(file) for file in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
 
 
