@@ -12,18 +12,22 @@ content security policy forbids it.
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import jinja2
 import numpy as np
 import polars as pl
+import vl_convert
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from semcomp_pl import __version__
-from semcomp_pl.compare.report import figures, sentences, trainings
+from semcomp_pl.compare.report import answer, sentences, trainings
+from semcomp_pl.compare.report.charts import VEGA_LITE, chart, looks_of
 from semcomp_pl.compare.report.gallery import Gallery, gallery
 from semcomp_pl.compare.rows import Results, confusion_names, metric_names
 from semcomp_pl.compare.statistics.bootstrap import hits_and_unions, means_over
@@ -31,14 +35,11 @@ from semcomp_pl.compare.statistics.points import iou_column
 from semcomp_pl.compare.summary import Estimate, Point, Summary
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.metrics import describe, perceptual
-from semcomp_pl.palette import COLOURS
 
-MEANING = ("miou_ratio", "miou", "miou_agreement")
-"""Metrics that the first table leads with, most telling first."""
 SCRIPTS = ("elements.js", "charts.js", "tables.js", "browser.js", "page.js")
-VENDOR = ("vendor/chart.js", "vendor/img-comparison-slider.js")
 _SIZE = 14_500_000
 """Bytes of a page with its pictures; their values come on top, and 15 MB are promised."""
+_DELTAS, _PERCEPTION = "Average distance between curves", "Distortion and perception"
 _DATA = "<!-- data -->"
 """Where the template takes the data of the scripts: how many pictures fit is known once all else is rendered."""
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
@@ -75,13 +76,21 @@ def write_report(directory: Path, results: Results, summary: Summary, *, picture
 
 def _context(directory: Path, summary: Summary) -> dict[str, Any]:
     """What the templates know."""
-    metrics = leading([name for name in summary.metrics if any(name in one.metrics for one in summary.points)])
+    metrics = _measured(summary)
+    empty = dict(_empty(summary))
     ceiling = summary.ceiling.metrics if summary.ceiling else {}
     return {
         "summary": summary,
         "metrics": metrics,
         "judges": len(summary.judges) > 1,
-        "judged": next((name for name in MEANING if name in metrics), ""),
+        "judged": next((name for name in answer.MEANING if name in metrics), ""),
+        "headline": answer.headline(summary),
+        "remarks": answer.remarks(summary),
+        "looks": looks_of(summary),
+        "empty": list(empty.items()),
+        "has_deltas": _DELTAS not in empty,
+        "has_perception": _PERCEPTION not in empty,
+        "timed": any(one.encode_seconds is not None for one in summary.points),
         "ceilings": [name for name in metrics if describe(name).ceiling and name in ceiling],
         "perceptual": perceptual(summary.metrics),
         "sections": list(dict.fromkeys(name for one in summary.points for name in one.sections if name != "total")),
@@ -95,9 +104,17 @@ def _context(directory: Path, summary: Summary) -> dict[str, Any]:
     }
 
 
-def leading(metrics: list[str]) -> list[str]:
-    """The metrics in the first table's order: meaning before all else."""
-    return sorted(metrics, key=lambda name: MEANING.index(name) if name in MEANING else len(MEANING))
+def _measured(summary: Summary) -> list[str]:
+    """The metrics that some codec has, in the order in which tables show them."""
+    return answer.leading(name for name in summary.metrics if any(name in one.metrics for one in summary.points))
+
+
+def _empty(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Sections without content, and why they have none."""
+    if not any(one.rate or one.quality for one in summary.bjontegaard):
+        yield _DELTAS, "no two codecs have curves to compare, of four points or more that overlap"
+    if not {"psnr", *perceptual(summary.metrics)[:1]} <= set(_measured(summary)) or not perceptual(summary.metrics):
+        yield _PERCEPTION, f"PSNR and a metric of perception, such as {describe('lpips').label}, were not both measured"
 
 
 def _environment() -> jinja2.Environment:
@@ -118,11 +135,12 @@ def _environment() -> jinja2.Environment:
         "sentence": sentences.warning,
         "panel_sentence": sentences.panel,
         "order_sentence": sentences.order,
+        "dashes": lambda lengths: " ".join(f"{0.2 * length:g}" for length in lengths),
         "duration": trainings.duration,
         "count": lambda value: "–" if value is None else f"{value:,}",  # noqa: RUF001
         "json_lines": lambda value: json.dumps(value, indent=1, ensure_ascii=False, default=str),
     }
-    environment.globals |= {"describe": describe, "scripts": SCRIPTS, "vendor": VENDOR}
+    environment.globals |= {"describe": describe, "scripts": SCRIPTS, "vega": _vega}
     return environment
 
 
@@ -131,11 +149,17 @@ def _payload(summary: Summary) -> dict[str, Any]:
     names = dict.fromkeys(name for one in _points(summary) for name in one.metrics)
     known = dict.fromkeys(["bpp", *summary.metrics, *names])
     whole = {
-        "codecs": {codec: _style(codec, summary.codecs) for codec in summary.codecs},
+        "colours": {codec: look.colour for codec, look in looks_of(summary).items()},
+        "charts": {
+            "log": chart(summary, log=True),
+            "linear": chart(summary),
+            "perception": chart(summary, "psnr") if _PERCEPTION not in dict(_empty(summary)) else None,
+        },
         "images": len(summary.images),
         "classes": summary.classes,
         "metrics": {name: _about(name) for name in known},
-        "curves": [name for name in summary.metrics if any(name in one.metrics for one in summary.points)],
+        "curves": _measured(summary),
+        "pair": _pair(summary),
         "perceptual": perceptual(summary.metrics),
         "points": [asdict(one) for one in summary.points],
         "ceiling": summary.ceiling and asdict(summary.ceiling),
@@ -150,7 +174,7 @@ def _about(metric: str) -> dict[str, Any]:
     facts = describe(metric)
     return {
         name: getattr(facts, name)
-        for name in ("label", "unit", "axis", "digits", "higher_is_better", "ceiling", "detail")
+        for name in ("label", "unit", "axis", "digits", "higher_is_better", "detail")
     }
 
 
@@ -159,11 +183,17 @@ def _json(value: Any) -> str:
     return str(htmlsafe_json_dumps(value, allow_nan=False, separators=(",", ":")))
 
 
-def _style(codec: str, codecs: list[str]) -> dict[str, Any]:
-    """The codec's looks, as in the figures."""
-    line = figures.LINES[codecs.index(codec) // len(COLOURS) % len(figures.LINES)]
-    dash = [] if isinstance(line, str) else [2 * length for length in line[1]]
-    return {"colour": figures.colour(codec, codecs), "marker": figures.marker(codec, codecs), "dash": dash}
+def _pair(summary: Summary) -> list[int]:
+    """Places of the best codec and its rival at the rate that is shown first."""
+    usual = summary.at_rates[len(summary.at_rates) // 2].target if summary.at_rates else 0
+    found = sorted(answer.answers(summary), key=lambda one: abs(one.target - usual))[:1]
+    return [summary.points.index(one) for best in found for one in (best.best, best.rival) if one is not None]
+
+
+@cache
+def _vega() -> str:
+    """Vega with its embedding, as a script."""
+    return vl_convert.javascript_bundle(vl_version=VEGA_LITE)
 
 
 def _values(summary: Summary, results: Results, shown: Gallery) -> list[dict[int, dict[str, float | str]]]:

@@ -10,8 +10,12 @@ def reason(entry: Entry, summary: Summary, target: float) -> str:
     if entry.tried is None:
         return ""
     point = summary.point(entry.codec, entry.tried)
-    images = f"{point.lacking} of {point.images + point.lacking} images"
-    return f"{images} failed at {point.point}" if entry.status == "failed" else f"no file for {images} at {point.point}"
+    of = point.images + point.lacking
+    if entry.status == "failed":
+        return f"{point.lacking} of {of} images failed at {point.point}"
+    if not point.images:
+        return f"cannot reach {target:g} bpp: its smallest files are larger"
+    return f"reaches {target:g} bpp for {point.images} of {of} images only"
 
 
 def warning(one: Caution) -> str:
@@ -21,7 +25,7 @@ def warning(one: Caution) -> str:
         "no_ceiling": "no originals were judged: there is no ceiling",
         "unfinished": f"unfinished: {images} so far",
         "incomplete": f"{images} so far",
-        "no_file": f"no file for {images}, so it stands at no target rate",
+        "no_file": f"cannot reach its target for {images}, so it stands at no target rate",
         "failed": f"{images} failed, so it stands at no target rate",
         "one_image": "one image only: there are no intervals",
     }[one.problem]

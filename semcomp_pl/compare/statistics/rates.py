@@ -41,6 +41,7 @@ def at_rate(
         to_best = {metric: gap for metric, gap in gaps.items() if gap is not None}
         standing: dict[str, Standing] = {metric: "best" for metric, winner in best.items() if winner == codec}
         standing |= {metric: "tied" if _may_be_zero(gap) else "behind" for metric, gap in to_best.items()}
+        standing = {name: one for name, one in standing.items() if not _nothing(point.metrics[name], name)}
         agreed = [metric for metric in to_best if metric in _pair(pairs, codec, best[metric]).agreed]
         entries.append(Entry(codec, "ok", point.point, None, standing, to_best, agreed))
     return AtRate(target, entries, list(pairs.values()))
@@ -82,6 +83,12 @@ def _of_pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str, m
 
 def _pair(pairs: dict[tuple[str, str], Difference], codec: str, other: str) -> Difference:
     return pairs[codec, other] if (codec, other) in pairs else pairs[other, codec]
+
+
+def _nothing(value: Estimate, metric: str) -> bool:
+    """Whether a value that should be high is shown as zero, as that of a class that no codec preserves."""
+    facts = describe(metric)
+    return bool(facts.higher_is_better) and abs(round(value.value, facts.digits)) == 0
 
 
 def _may_be_zero(gap: Estimate) -> bool:

@@ -13,6 +13,7 @@ function setUpBrowser() {
   const nameOf = (place) => (place === original ? "Original" : pointOf(place).codec);
   const sides = { left: byId("picture-left"), right: byId("picture-right") };
   const placeOf = (side) => Number(sides[side].value);
+  const bare = () => byId("picture-original").ariaPressed === "true";
 
   const shown = [...new Set(report.sources.flatMap((one) => Object.keys(one)))].map(Number).sort((a, b) => a - b);
   const measured = (metric) => values.some((one) => shown.some((place) => one[place]?.[metric] != null));
@@ -32,32 +33,24 @@ function setUpBrowser() {
       })
       .filter(([, options]) => options.length);
     if (shown.includes(original)) groups.unshift([String(original), "Original"]);
-    // at the same rate, the best model beside the best reference says most
-    const main = ["miou", "psnr"].find((name) => report.points.some((point) => name in point.metrics));
-    const worth = (place) => pointOf(place).metrics[main]?.value ?? -Infinity;
-    const stands = (place) => pointOf(place) === standing(usualRate, pointOf(place).codec);
-    const usual = (kind) =>
-      shown
-        .filter((place) => place !== original && pointOf(place).kind === kind && stands(place))
-        .sort((one, other) => worth(other) - worth(one))[0];
-    const left = usual("model") ?? shown[0];
-    const right = usual("reference") ?? shown.find((place) => place !== left) ?? left;
+    const [left = shown[0], right = shown.find((place) => place !== left) ?? left] = report.pair.filter((place) => shown.includes(place));
     fill(sides.left, groups, String(left));
     fill(sides.right, groups, String(right));
   }
 
   function showPictures() {
     for (const side of ["left", "right"]) {
-      const [picture, labels] = report.sources[image][placeOf(side)] ?? [null, null];
+      const place = bare() ? original : placeOf(side);
+      const [picture, labels] = report.sources[image][place] ?? [null, null];
       const target = byId(`${side}-picture`);
       if (picture) target.src = picture;
       else target.removeAttribute("src");
-      target.alt = picture ? `${images[image]}, ${nameOf(placeOf(side))}` : `No picture of ${nameOf(placeOf(side))}`;
+      target.alt = picture ? `${images[image]}, ${nameOf(place)}` : `No picture of ${nameOf(place)}`;
       const overlay = byId(`${side}-labels`);
       if (labels) overlay.src = labels;
       overlay.hidden = !labels || !byId("picture-overlay").checked;
     }
-    byId("class-legend").hidden = !byId("picture-overlay").checked;
+    byId("class-legend").hidden = byId("opacity").hidden = !byId("picture-overlay").checked;
     byId("left-picture").decode().then(resize, () => {});
     describeDivider();
   }
@@ -76,7 +69,8 @@ function setUpBrowser() {
     const height = byId("left-picture").naturalHeight || byId("right-picture").naturalHeight;
     const middle = [stage.scrollLeft + stage.clientWidth / 2, stage.scrollTop + stage.clientHeight / 2];
     const before = slider.clientWidth || 1;
-    const fit = `min(100%, ${((0.8 * innerHeight * width) / height).toFixed(0)}px)`;
+    // title, controls and thumbnails stay in sight with the picture
+    const fit = `min(100%, ${((Math.max(0.5 * innerHeight, innerHeight - 420) * width) / height).toFixed(0)}px)`;
     slider.style.width = zoom ? `${zoom * width}px` : fit;
     stage.classList.toggle("pixels", zoom >= 4);
     slider.setAttribute("handle", String(slider.clientWidth > stage.clientWidth));
@@ -111,7 +105,7 @@ function setUpBrowser() {
       : [];
     const head = (place) => {
       const made = columnHead(nameOf(place), pointOf(place).point);
-      if (place !== original) made.style.borderBottom = `3px solid ${report.codecs[nameOf(place)].colour}`;
+      if (place !== original) made.style.borderBottom = `3px solid ${report.colours[nameOf(place)]}`;
       return made;
     };
     byId("picture-values").replaceChildren(
@@ -180,6 +174,16 @@ function setUpBrowser() {
 
   byId("picture-image").addEventListener("change", (event) => choose(Number(event.target.value)));
   Object.values(sides).forEach((select) => select.addEventListener("change", show));
+  const toggleOriginal = () => {
+    byId("picture-original").ariaPressed = String(!bare());
+    showPictures();
+  };
+  byId("picture-original").disabled = !shown.includes(original);
+  byId("picture-original").addEventListener("click", toggleOriginal);
+  document.addEventListener("keydown", (event) => {
+    const typing = ["INPUT", "SELECT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey;
+    if (event.key.toLowerCase() === "o" && !typing && !byId("picture-original").disabled) toggleOriginal();
+  });
   byId("picture-swap").addEventListener("click", () => {
     [sides.left.value, sides.right.value] = [sides.right.value, sides.left.value];
     show();

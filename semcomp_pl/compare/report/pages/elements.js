@@ -71,12 +71,6 @@ function tableOf(head, rows, foot = null) {
 
 const about = (metric) => report.metrics[metric];
 
-/** The label of a metric with its unit and what is better. */
-function axisTitle(metric) {
-  const { axis, higher_is_better: higher } = about(metric);
-  return axis + (higher == null ? "" : higher ? ", higher is better" : ", lower is better");
-}
-
 /** How a difference of a metric looks: better, worse, or not told apart from zero. */
 function lookOf(gap, metric) {
   const higher = about(metric).higher_is_better;
@@ -91,6 +85,6 @@ function standing(rate, codec) {
   return report.points.find((one) => one.codec === codec && one.point === entry.point);
 }
 
-const codecs = Object.keys(report.codecs);
+const codecs = Object.keys(report.colours);
 const usualRate = Math.floor(report.rates.length / 2);
 const rateChoices = report.rates.map((one, place) => [String(place), `${one.target} bpp`]);

@@ -2,16 +2,13 @@
 
 function setUpTheme() {
   const themes = { system: "light dark", light: "light", dark: "dark" };
-  const redraw = () => charts.forEach((chart) => chart.redraw());
   let current = "system";
   byId("theme").addEventListener("click", () => {
     const names = Object.keys(themes);
     current = names[(names.indexOf(current) + 1) % names.length];
     document.documentElement.style.colorScheme = themes[current];
     byId("theme").querySelector("span").textContent = current;
-    redraw();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
 
 setUpRates();

@@ -66,22 +66,21 @@ function setUpClasses() {
 }
 
 function setUpDeltas() {
-  const metrics = [...new Set(report.bjontegaard.map((one) => one.metric))];
+  if (!byId("delta-table")) return;
+  const metrics = [...new Set(report.bjontegaard.filter((one) => one.rate || one.quality).map((one) => one.metric))];
   fill(byId("delta-metric"), metrics.map((name) => [name, about(name).label]));
 
   function show() {
     const metric = byId("delta-metric").value;
     const kind = document.querySelector("[name=delta-kind]:checked").value;
     const found = report.bjontegaard.filter((one) => one.metric === metric);
-    if (!found.length) {
-      byId("delta-notes").replaceChildren(element("p", { class: "hint" }, "No two codecs have curves to compare."));
-      return;
-    }
-    const rows = codecs.map((test) => [
+    const valued = new Set(found.filter((one) => one[kind]).flatMap((one) => [one.test, one.anchor]));
+    const here = codecs.filter((codec) => valued.has(codec));
+    const rows = here.map((test) => [
       rowHead(test),
-      ...codecs.map((anchor) => {
+      ...here.map((anchor) => {
         const one = found.find((each) => each.test === test && each.anchor === anchor);
-        if (!one) return element("td", {}, element("span", { class: "none" }, test === anchor ? "" : "–"));
+        if (!one) return element("td");
         const estimate = one[kind];
         const look = kind === "quality" ? lookOf(estimate, metric) : rateLook(estimate);
         const cell = estimateCell(estimate, kind === "rate" ? 1 : about(metric).digits, { signed: true, look });
@@ -89,20 +88,17 @@ function setUpDeltas() {
         return cell;
       }),
     ]);
-    byId("delta-table").replaceChildren(tableOf([columnHead("Codec, against →"), ...codecs.map((name) => columnHead(name))], rows));
+    const head = [columnHead("Codec, against →"), ...here.map((name) => columnHead(name))];
+    byId("delta-table").replaceChildren(...(here.length ? [tableOf(head, rows)] : []));
+    const absent = codecs.filter((codec) => !valued.has(codec));
     const told = new Set();
     found.forEach((one) => one.notes.forEach((note) => told.add(`${[one.anchor, one.test].sort().join(" and ")}: ${note}`)));
+    const folded = (text, lines) =>
+      element("details", {}, element("summary", {}, text), element("ul", {}, ...lines.map((line) => element("li", {}, line))));
+    const count = (list, one, many) => `${list.length} ${list.length === 1 ? one : many}`;
     byId("delta-notes").replaceChildren(
-      ...(told.size
-        ? [
-            element(
-              "details",
-              {},
-              element("summary", {}, `${told.size} ${told.size === 1 ? "note" : "notes"} on what these values rest on`),
-              element("ul", {}, ...[...told].map((note) => element("li", {}, note))),
-            ),
-          ]
-        : []),
+      ...(absent.length ? [folded(count(absent, "codec has no value here", "codecs have no value here"), absent)] : []),
+      ...(told.size ? [folded(count([...told], "note", "notes") + " on what these values rest on", [...told])] : []),
     );
   }
 

@@ -1,0 +1,184 @@
+"""The answer of a comparison in words: the best codec at each rate, by how much, and how many judges agree.
+
+An oracle, which is sent the true label map, cannot be used: it is named apart.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from semcomp_pl.compare.rows import ORACLE
+from semcomp_pl.compare.statistics.delta import negative
+from semcomp_pl.compare.summary import AtRate, Difference, Estimate, Point, Summary
+from semcomp_pl.metrics import describe
+from semcomp_pl.metrics.catalogue import by_judge
+
+MEANING = ("miou_ratio", "miou", "miou_agreement")
+"""Metrics of meaning, most telling first."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a comparison says at one target rate."""
+
+    target: float
+    """Bits per pixel."""
+    metric: str
+    best: Point
+    rival: Point | None
+    """The best format, if the best codec is a model, and the other way round; else the next best codec, if any."""
+    lead: Estimate | None
+    """Difference of the metric, best minus rival, over the images that both have."""
+    agreeing: int
+    """Number of judges that see this lead too, each with its own interval."""
+    tied: tuple[str, ...]
+    """Other codecs whose difference to the best may be zero."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether the lead is not zero."""
+        return self.lead is not None and not _may_be_zero(self.lead)
+
+
+def leading(metrics: Iterable[str]) -> list[str]:
+    """The metrics in the order in which a report shows them: meaning before all else."""
+    return sorted(metrics, key=lambda name: MEANING.index(name) if name in MEANING else len(MEANING))
+
+
+def answers(summary: Summary) -> list[Answer]:
+    """One answer per target rate at which a codec stands, in order of rate."""
+    measured = {name for one in summary.points for name in one.metrics}
+    ranked = (name for name in leading(summary.metrics) if describe(name).higher_is_better is not None)
+    metric = next((name for name in ranked if name in measured), None)
+    at_rates = sorted(summary.at_rates, key=lambda one: one.target)
+    found = [_answer(summary, at, metric) for at in at_rates] if metric else []
+    return [one for one in found if one is not None]
+
+
+def headline(summary: Summary) -> str:
+    """The answer: one sentence, or one for each range of rates with an answer of its own."""
+    found = answers(summary)
+    if not found:
+        return f"{_so_far(summary)}no codec stands at a target rate.".capitalize()
+    groups = [list(group) for _, group in groupby(found, key=_same)]
+    said = " ".join(_sentence(group, len(summary.judges)) for group in groups)
+    so_far = _so_far(summary)
+    return so_far + said[0].lower() + said[1:] if so_far else said
+
+
+def remarks(summary: Summary) -> list[str]:
+    """Sentences on what limits the answer: codecs that are as good, and oracles."""
+    found = answers(summary)
+    said = []
+    for best, tied in dict.fromkeys((one.best.codec, one.tied) for one in found if one.tied):
+        rates = [one.target for one in found if (one.best.codec, one.tied) == (best, tied)]
+        where = f" at {_rates(rates)}" if len(rates) < len(found) else ""
+        said.append(f"{_listed(tied)} cannot be told apart from {best}{where}.")
+    for codec in summary.codecs:
+        values = [
+            _value(summary.point(codec, entry.point).metrics[one.metric].value, one.metric)
+            for one in found
+            for at in summary.at_rates
+            for entry in at.entries
+            if at.target == one.target and entry.codec == codec and entry.point is not None
+        ]
+        if codec.endswith(ORACLE) and values:
+            said.append(f"{codec} is sent the true label map, and reaches {_span(values)}.")
+    return said
+
+
+def _answer(summary: Summary, at: AtRate, metric: str) -> Answer | None:
+    points = [summary.point(one.codec, one.point) for one in at.entries if one.point is not None]
+    able = [one for one in points if metric in one.metrics and not one.codec.endswith(ORACLE)]
+    if not able:
+        return None
+    sign = 1 if describe(metric).higher_is_better else -1
+    able.sort(key=lambda one: -sign * one.metrics[metric].value)
+    best, *others = able
+    rival = next((one for one in others if one.kind != best.kind), others[0] if others else None)
+    gaps = {one.codec: _differences(at.differences, best.codec, one.codec) for one in others}
+    lead = gaps[rival.codec](metric) if rival else None
+    seen = [gaps[rival.codec](by_judge(metric, judge.name)) for judge in summary.judges] if rival else []
+    agreeing = sum(one is not None and not _may_be_zero(one) and sign * one.value > 0 for one in seen)
+    tied = [one for one in others if one is not rival and _may_be_zero(gaps[one.codec](metric))]
+    return Answer(at.target, metric, best, rival, lead, agreeing, tuple(one.codec for one in tied))
+
+
+def _differences(known: Sequence[Difference], codec: str, other: str) -> Callable[[str], Estimate | None]:
+    """The differences of two codecs by metric, the first minus the second."""
+    for one in known:
+        if (one.codec, one.other) == (codec, other):
+            return one.metrics.get
+        if (one.codec, one.other) == (other, codec):
+            turned = {metric: negative(gap) for metric, gap in one.metrics.items()}
+            return turned.get
+    return lambda _: None
+
+
+def _may_be_zero(gap: Estimate | None) -> bool:
+    if gap is None or gap.low is None or gap.high is None:
+        return gap is None or gap.value == 0
+    return gap.low <= 0 <= gap.high
+
+
+def _same(one: Answer) -> tuple[str, str | None, bool, int]:
+    """What answers must share to be told in one sentence."""
+    return one.best.codec, one.rival and one.rival.kind, one.sure, one.agreeing
+
+
+def _sentence(group: list[Answer], judges: int) -> str:
+    first = group[0]
+    values = _span([_value(one.best.metrics[first.metric].value, first.metric) for one in group])
+    seeds = f" (mean of {first.best.seeds} trainings)" if first.best.seeds > 1 else ""
+    label = describe(first.metric).label
+    what = f"keeps the most meaning: {label} {values}" if first.metric in MEANING else f"has the best {label}: {values}"
+    if first.rival is None:
+        return f"At {_rates([one.target for one in group])}, {first.best.codec} alone stands: {label} {values}{seeds}."
+    return f"At {_rates([one.target for one in group])}, {first.best.codec} {what}{seeds}, {_over(group, judges)}."
+
+
+def _over(group: list[Answer], judges: int) -> str:
+    """The lead over the rivals, and who agrees."""
+    first = group[0]
+    names = _listed(dict.fromkeys(one.rival.codec for one in group if one.rival))
+    kinds = {"reference": "the best format", "model": "the best model"}
+    other = first.rival is not None and first.rival.kind != first.best.kind
+    rival = f"{kinds[first.rival.kind]} ({names})" if first.rival and other else f"the next best ({names})"
+    if not first.sure:
+        return f"not told apart from {rival}"
+    leads = [one.lead.value for one in group if one.lead]
+    side = "above" if leads[0] > 0 else "below"
+    text = f"{_span([_value(abs(lead), first.metric) for lead in leads])} {side} {rival}"
+    if judges < 2:
+        return text
+    who = "all" if first.agreeing == judges else str(first.agreeing or "none")
+    return f"{text}; {who}{f' {judges}' if who == 'all' else f' of {judges}'} judges agree"
+
+
+def _so_far(summary: Summary) -> str:
+    left = [one for one in summary.warnings if one.problem == "unfinished"]
+    return f"So far, over {left[0].images} of {left[0].of} images: " if left else ""
+
+
+def _value(value: float, metric: str) -> str:
+    facts = describe(metric)
+    return f"{value:.{facts.digits}f} {facts.unit}".strip()
+
+
+def _rates(targets: Sequence[float]) -> str:
+    texts = [f"{target:g}" for target in targets]
+    return f"{_listed(texts) if len(texts) < 3 else f'{texts[0]} to {texts[-1]}'} bpp"
+
+
+def _span(values: Sequence[str]) -> str:
+    """Values in words: one if all are the same, two, or the range of more."""
+    different = list(dict.fromkeys(values))
+    if len(different) < 3:
+        return _listed(different)
+    ends = sorted(different, key=lambda value: float(value.split()[0]))
+    return f"{ends[0]} to {ends[-1]}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
