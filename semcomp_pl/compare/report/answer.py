@@ -123,27 +123,30 @@ def _may_be_zero(gap: Estimate | None) -> bool:
 
 def _same(one: Answer) -> tuple[str, str | None, bool, int]:
     """What answers must share to be told in one sentence."""
-    return one.best.codec, one.rival and one.rival.kind, one.sure, one.agreeing
+    return one.best.codec, one.rival.kind if one.rival else None, one.sure, one.agreeing
 
 
 def _sentence(group: list[Answer], judges: int) -> str:
     first = group[0]
     values = _span([_value(one.best.metrics[first.metric].value, first.metric) for one in group])
-    seeds = f" (mean of {first.best.seeds} trainings)" if first.best.seeds > 1 else ""
+    seeds = f", mean of {first.best.seeds} trainings" if first.best.seeds > 1 else ""
     label = describe(first.metric).label
-    what = f"keeps the most meaning: {label} {values}" if first.metric in MEANING else f"has the best {label}: {values}"
+    what = f"keeps the most meaning ({label} {values}{seeds})"
+    if first.metric not in MEANING:
+        what = f"has the best {label} ({values}{seeds})"
     if first.rival is None:
-        return f"At {_rates([one.target for one in group])}, {first.best.codec} alone stands: {label} {values}{seeds}."
-    return f"At {_rates([one.target for one in group])}, {first.best.codec} {what}{seeds}, {_over(group, judges)}."
+        what = f"stands alone ({label} {values}{seeds})"
+    over = f": {_over(group, judges)}" if first.rival else ""
+    return f"At {_rates([one.target for one in group])}, {first.best.codec} {what}{over}."
 
 
 def _over(group: list[Answer], judges: int) -> str:
     """The lead over the rivals, and who agrees."""
     first = group[0]
-    names = _listed(dict.fromkeys(one.rival.codec for one in group if one.rival))
-    kinds = {"reference": "the best format", "model": "the best model"}
-    other = first.rival is not None and first.rival.kind != first.best.kind
-    rival = f"{kinds[first.rival.kind]} ({names})" if first.rival and other else f"the next best ({names})"
+    rivals = {one.rival.codec: one.rival.kind for one in group if one.rival}
+    kind = {"reference": "format", "model": "model"}.get(next(iter({*rivals.values()} - {first.best.kind}), ""), "")
+    which = f"the best {kind}{'s' if len(rivals) > 1 else ''}" if kind else "the next best"
+    rival = f"{which} ({', '.join(rivals)})"
     if not first.sure:
         return f"not told apart from {rival}"
     leads = [one.lead.value for one in group if one.lead]
@@ -151,8 +154,9 @@ def _over(group: list[Answer], judges: int) -> str:
     text = f"{_span([_value(abs(lead), first.metric) for lead in leads])} {side} {rival}"
     if judges < 2:
         return text
-    who = "all" if first.agreeing == judges else str(first.agreeing or "none")
-    return f"{text}; {who}{f' {judges}' if who == 'all' else f' of {judges}'} judges agree"
+    if first.agreeing == judges:
+        return f"{text}; {'both' if judges == 2 else f'all {judges}'} judges agree"
+    return f"{text}; {first.agreeing or 'none'} of {judges} judges agree"
 
 
 def _so_far(summary: Summary) -> str:

@@ -21,7 +21,28 @@ Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
 VEGA_LITE = "6.4"
 """Its version."""
-_TICKS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 4.0, 8.0)
+_TICKS = (
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.04,
+    0.05,
+    0.06,
+    0.07,
+    0.08,
+    0.09,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.5,
+    0.8,
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+)
 
 
 def looks_of(summary: Summary) -> dict[str, Look]:
@@ -56,8 +77,14 @@ def chart(summary: Summary, x: str = "bpp", *, log: bool = False, codecs: Sequen
         "config": {
             "font": "sans-serif",
             "view": {"stroke": None},
-            "axis": {"gridOpacity": 0.6, "tickCount": 6},
-            "legend": {"labelLimit": 260, "symbolStrokeWidth": 1.8},
+            "axis": {
+                "gridOpacity": 0.6,
+                "tickCount": 6,
+                "labelFontSize": 11,
+                "titleFontSize": 12,
+                "labelOverlap": "greedy",
+            },
+            "legend": {"labelFontSize": 11, "labelLimit": 260, "symbolStrokeWidth": 1.8},
         },
     }
 
@@ -89,14 +116,14 @@ def _transforms() -> list[Spec]:
         {"filter": "isValid(datum.x) && isValid(datum.y)"},
     ]
     for axis in ("x", "y"):
-        low, high = (f"isValid(datum.{axis}.{end}) ? datum.{axis}.{end} : datum.{axis}.value" for end in ("low", "high"))
-        one, ends = (f"format({value}, about[{axis}].format)" for value in (f"datum.{axis}.value", "{}"))
-        interval = " + ', ' + ".join(ends.format(f"datum.{axis}.{end}") for end in ("low", "high"))
-        said = f"{one} + (isValid(datum.{axis}.low) ? ' [' + {interval} + ']' : '')"
+        end, shown = f"datum.{axis}.{{0}}", f"format(datum.{axis}.{{0}}, about[{axis}].format)"
+        known = f"isValid({end}) ? {end} : datum.{axis}.value"
+        interval = f"' [' + {shown.format('low')} + ', ' + {shown.format('high')} + ']'"
+        said = f"{shown.format('value')} + (isValid(datum.{axis}.low) ? {interval} : '')"
         steps += [
-            {"calculate": f"datum.{axis}.value", "as": f"{axis}_value"},
-            {"calculate": low, "as": f"{axis}_low"},
-            {"calculate": high, "as": f"{axis}_high"},
+            {"calculate": end.format("value"), "as": f"{axis}_value"},
+            {"calculate": known.format("low"), "as": f"{axis}_low"},
+            {"calculate": known.format("high"), "as": f"{axis}_high"},
             {"calculate": f"about[{axis}].label + ' ' + {said}", "as": f"{axis}_said"},
         ]
     return [*steps, {"calculate": "datum.title + ': ' + datum.x_said + '; ' + datum.y_said", "as": "said"}]

@@ -1,4 +1,4 @@
-"""Figures of a comparison in files, for paper and screen: curves over the measured rate, and distortion against perception."""
+"""Figures of a comparison in files: curves over the measured rate, and distortion against perception."""
 
 from dataclasses import asdict
 from functools import partial
@@ -65,10 +65,7 @@ def write_figures(summary: Summary, directory: Path) -> list[str]:
     found |= {f"perception_{one.target:g}": perception(summary, one.target) for one in summary.at_rates}
     specs = {name: spec for name, spec in found.items() if spec is not None}
     for name, spec in specs.items():
-        svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
-        png = vl_convert.svg_to_png(svg, scale=2)
-        write_file(directory / f"{name}.svg", lambda file, text=svg: file.write(text.encode()))
-        write_file(directory / f"{name}.png", lambda file, data=png: file.write(data))
+        _write_chart(spec, directory / name)
     return list(specs)
 
 
@@ -82,6 +79,13 @@ def write_figure(figure: Figure, path: Path) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "semcomp"}):
         write_file(Path(f"{path}.svg"), partial(figure.savefig, format="svg", metadata={"Date": None}))
         write_file(Path(f"{path}.png"), partial(figure.savefig, format="png"))
+
+
+def _write_chart(spec: Spec, path: Path) -> None:
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    png = vl_convert.svg_to_png(svg, scale=2)
+    write_file(Path(f"{path}.svg"), lambda file: file.write(svg.encode()))
+    write_file(Path(f"{path}.png"), lambda file: file.write(png))
 
 
 def _filled(summary: Summary, points: list[Point], x: str, y: str, log: bool = False) -> Spec:

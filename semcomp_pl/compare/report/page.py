@@ -14,9 +14,9 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import jinja2
 import numpy as np
@@ -96,6 +96,7 @@ def _context(directory: Path, summary: Summary) -> dict[str, Any]:
         "sections": list(dict.fromkeys(name for one in summary.points for name in one.sections if name != "total")),
         "figures": {file.stem for file in (directory / "figures").glob("*.svg")},
         "deltas": {(one.metric, one.anchor, one.test): one for one in summary.bjontegaard},
+        "valued": partial(_valued, summary),
         "facts": _facts(summary.provenance),
         "trainings": trainings.trainings(summary),
         "budgets": trainings.budgets(summary),
@@ -115,6 +116,12 @@ def _empty(summary: Summary) -> Iterator[tuple[str, str]]:
         yield _DELTAS, "no two codecs have curves to compare, of four points or more that overlap"
     if not {"psnr", *perceptual(summary.metrics)[:1]} <= set(_measured(summary)) or not perceptual(summary.metrics):
         yield _PERCEPTION, f"PSNR and a metric of perception, such as {describe('lpips').label}, were not both measured"
+
+
+def _valued(summary: Summary, metric: str, kind: Literal["rate", "quality"]) -> list[str]:
+    """The codecs with a Bjontegaard delta of the metric."""
+    found = [one for one in summary.bjontegaard if one.metric == metric and getattr(one, kind) is not None]
+    return [codec for codec in summary.codecs if any(codec in (one.anchor, one.test) for one in found)]
 
 
 def _environment() -> jinja2.Environment:
@@ -172,10 +179,7 @@ def _payload(summary: Summary) -> dict[str, Any]:
 def _about(metric: str) -> dict[str, Any]:
     """The facts of a metric that the scripts read."""
     facts = describe(metric)
-    return {
-        name: getattr(facts, name)
-        for name in ("label", "unit", "axis", "digits", "higher_is_better", "detail")
-    }
+    return {name: getattr(facts, name) for name in ("label", "unit", "axis", "digits", "higher_is_better", "detail")}
 
 
 def _json(value: Any) -> str:
@@ -193,7 +197,7 @@ def _pair(summary: Summary) -> list[int]:
 @cache
 def _vega() -> str:
     """Vega with its embedding, as a script."""
-    return vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
 
 
 def _values(summary: Summary, results: Results, shown: Gallery) -> list[dict[int, dict[str, float | str]]]:

@@ -3,6 +3,7 @@
 /** A chart that draws a specification with values of its parameters; buttons hide codecs, arrow keys walk from mark to mark. */
 function makeChart(id) {
   const box = byId(`${id}-chart`);
+  const inside = box.appendChild(element("div")); // as wide as a chart may be
   const said = byId(`${id}-said`);
   const hint = said.textContent;
   const buttons = [...byId(`${id}-legend`).children];
@@ -18,7 +19,7 @@ function makeChart(id) {
     const height = Math.round(Math.min(340, Math.max(220, innerHeight - 455)));
     embedded = embedded.then(async (last) => {
       last?.finalize();
-      const made = await vegaEmbed(box, { ...spec, params, datasets, width: "container", height, background: null }, options);
+      const made = await vegaEmbed(inside, { ...spec, params, datasets, width: "container", height, background: null }, options);
       made.view.addEventListener("click", (_, item) => item?.datum?.said && (said.textContent = item.datum.said));
       return made;
     });
