@@ -1,7 +1,6 @@
 """The page in a real browser: Chromium, headless, from disk."""
 
 import io
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from semcomp_pl.compare.measure.pictures import picture_path
-from semcomp_pl.compare.report.page import leading, write_report
+from semcomp_pl.compare.report.answer import headline, leading
+from semcomp_pl.compare.report.charts import looks_of
+from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.summary import Summary
+from semcomp_pl.metrics import describe
 from tests.compare.results import write_directory
 from tests.compare.rows import street_results
 
@@ -78,10 +80,13 @@ def pixels(locator: Locator) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
 
 
-def chart(page: Page, name: str, what: str) -> Any:
-    return json.loads(
-        page.evaluate(f"JSON.stringify((() => {{ const c = Chart.getChart('{name}-chart'); return {what} }})())")
-    )
+def marks(page: Page, name: str) -> list[str]:
+    """What is said of each mark of a chart."""
+    page.wait_for_selector(f"#{name}-chart .mark-symbol.role-mark path", state="attached")
+    page.wait_for_timeout(300)  # a chart is drawn anew within this time
+    script = "marks => marks.map(mark => mark.getAttribute('aria-label'))"
+    found: list[str] = page.eval_on_selector_all(f"#{name}-chart .mark-symbol.role-mark path", script)
+    return found
 
 
 def cells(page: Page, table: str) -> list[list[str]]:
@@ -142,39 +147,82 @@ def test_the_headline_is_that_of_the_summary(page: Page, summary: Summary) -> No
     )
 
 
+def test_it_opens_with_the_answer_curve_and_pair_of_pictures(page: Page, summary: Summary) -> None:
+    assert page.inner_text("h1") == headline(summary)
+    assert page.input_value("#curve-metric") == "miou_ratio"
+    for part in ("h1", "#curve-chart svg", "#slider"):
+        box = page.locator(part).bounding_box()
+        assert box
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720, part  # a laptop's screen
+    text = page.inner_text("main")
+    assert text.index("At the same rate") > text.index("Original")
+
+
+def drawn(page: Page, summary: Summary, metric: str) -> None:
+    """Wait until a chart shows every point of a metric."""
+    facts = describe(metric)
+    expected = {
+        f"{one.codec}, {one.point}: Rate (bpp) {one.bpp.value:.3f} [{one.bpp.low:.3f}, {one.bpp.high:.3f}]; "
+        f"{facts.axis} {value.value:.{facts.digits}f} [{value.low:.{facts.digits}f}, {value.high:.{facts.digits}f}]"
+        for one in summary.points
+        for value in [one.metrics[metric]]
+        if one.bpp
+    }
+    script = (
+        "expected => { const found = [...document.querySelectorAll('#curve-chart .mark-symbol.role-mark path')].map("
+        "mark => mark.getAttribute('aria-label')); return found.length === expected.length && "
+        "found.every(one => expected.includes(one)) }"
+    )
+    page.wait_for_function(script, arg=sorted(expected))
+
+
 @pytest.mark.parametrize("metric", ["psnr", "miou", "iou_road"])
 def test_curves_show_the_chosen_metric(page: Page, summary: Summary, metric: str) -> None:
-    before = pixels(page.locator("#curve-chart"))
     page.select_option("#curve-metric", metric)
-    drawn = chart(page, "curve", "c.data.datasets.map(d => [d.label, d.data.map(p => [p.x, p.y])])")
-    assert [label for label, _ in drawn] == summary.codecs
-    for codec, points in drawn:
-        expected = [(one.bpp.value, one.metrics[metric].value) for one in summary.curve(codec) if one.bpp]
-        np.testing.assert_allclose(points, expected, rtol=1e-5)
-    assert (pixels(page.locator("#curve-chart")) != before).any() == (metric != "psnr")
+    drawn(page, summary, metric)
+    before = pixels(page.locator("#curve-chart"))
     page.check("[name=curve-axis][value=linear]", force=True)
-    assert chart(page, "curve", "[c.scales.x.type, c.scales.x.min]") == ["linear", 0]
-    page.click("#curve-legend button >> nth=0")
-    assert chart(page, "curve", "c.data.datasets.map((_, i) => c.isDatasetVisible(i))") == [False] + [True] * 5
+    page.wait_for_function("document.querySelector('#curve-chart').textContent.includes('0.00')")
+    drawn(page, summary, metric)
+    assert (pixels(page.locator("#curve-chart")) != before).any()
+    page.click(f"#curve-legend button[data-codec='{summary.codecs[0]}']")
+    page.wait_for_function(
+        f"document.querySelectorAll('#curve-chart .mark-symbol.role-mark path').length === {len(summary.points) - 4}"
+    )
+    assert not [one for one in marks(page, "curve") if one.startswith(summary.codecs[0] + ",")]
 
 
 def test_hovering_and_the_keyboard_give_point_and_interval(page: Page, summary: Summary) -> None:
+    page.select_option("#curve-metric", "psnr")
+    drawn(page, summary, "psnr")
     point = summary.curve(summary.codecs[1])[2]
     psnr = point.metrics["psnr"]
-    assert psnr.low is not None
-    said = f"PSNR {psnr.value:.2f} dB [{psnr.low:.2f}, {psnr.high:.2f}]"
-    x, y = chart(page, "curve", "[c.getDatasetMeta(1).data[2].x, c.getDatasetMeta(1).data[2].y]")
-    page.locator("#curve-chart").hover(position={"x": x, "y": y})
-    page.wait_for_function("Chart.getChart('curve-chart').tooltip.opacity === 1")
-    assert chart(page, "curve", "c.tooltip.title") == [f"{point.codec}, {point.point}"]
-    assert said in chart(page, "curve", "c.tooltip.body.map(b => b.lines).flat()")
+    said = f"PSNR (dB) {psnr.value:.2f} [{psnr.low:.2f}, {psnr.high:.2f}]"
+    place = next(i for i, one in enumerate(marks(page, "curve")) if one.startswith(f"{point.codec}, {point.point}:"))
+    page.locator("#curve-chart .mark-symbol.role-mark path").nth(place).hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    tooltip = page.inner_text("#vg-tooltip-element")
+    assert f"{point.codec}, {point.point}" in tooltip
+    assert said in tooltip
     page.mouse.move(0, 0)
-    page.select_option("#curve-metric", "miou")
-    page.select_option("#curve-metric", "psnr")
     page.focus("#curve-chart")
-    for key in ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowRight"):
-        page.keyboard.press(key)
+    for _ in range(place + 1):
+        page.keyboard.press("ArrowRight")
     assert said in page.inner_text("#curve-said")
+    page.keyboard.press("ArrowLeft")
+    assert said not in page.inner_text("#curve-said")
+
+
+def test_codecs_have_the_same_colour_everywhere(page: Page, summary: Summary) -> None:
+    marks(page, "curve")
+    script = "(one, name) => getComputedStyle(one)[name]"
+    for codec, look in looks_of(summary).items():
+        rgb = "rgb({}, {}, {})".format(*bytes.fromhex(look.colour[1:]))
+        mark = page.locator(f"#curve-chart .mark-symbol path[aria-label^='{codec},']").first
+        assert mark.evaluate(script, "stroke") == rgb
+        for glyph in (f"[data-codec='{codec}'] .glyph", f"[data-rate='{RATE}'] tr:has-text('{codec}') .glyph"):
+            assert page.locator(glyph).first.evaluate(script, "color") == rgb
 
 
 def test_the_pictures_are_those_of_the_chosen_codecs(page: Page, directory: Path, summary: Summary) -> None:
@@ -207,6 +255,18 @@ def test_the_best_model_and_the_best_reference_are_shown_first(page: Page, summa
     for side, kind in (("left", "model"), ("right", "reference")):
         best = max((one for one in standing if one.kind == kind), key=lambda one: one.metrics["miou"].value)
         assert page.input_value(f"#picture-{side}") == str(summary.points.index(best))
+
+
+def test_the_original_is_one_key_away(page: Page, summary: Summary) -> None:
+    source = "document.querySelector('#left-picture').src + document.querySelector('#right-picture').src"
+    before = page.evaluate(source)
+    page.keyboard.press("o")
+    assert page.locator("#picture-original").get_attribute("aria-pressed") == "true"
+    left, right = (page.get_attribute(f"#{side}-picture", "src") for side in ("left", "right"))
+    assert left == right
+    assert page.get_attribute("#left-picture", "alt") == f"{summary.images[0]}, Original"
+    page.keyboard.press("o")
+    assert page.evaluate(source) == before != f"{left}{right}"
 
 
 def test_the_divider_moves_by_mouse_and_keyboard(page: Page, summary: Summary) -> None:
@@ -281,6 +341,7 @@ def test_classes_show_paired_differences(page: Page, summary: Summary) -> None:
 def test_deltas_are_of_the_row_against_the_column(page: Page, summary: Summary) -> None:
     page.select_option("#delta-metric", "miou")
     rows = cells(page, "#delta-table")
+    assert [row[0] for row in rows[1:]] == rows[0][1:] == summary.codecs
     checked = 0
     for one in (one for one in summary.bjontegaard if one.metric == "miou" and one.rate):
         cell = rows[1 + summary.codecs.index(one.test)][1 + summary.codecs.index(one.anchor)]
@@ -293,13 +354,11 @@ def test_deltas_are_of_the_row_against_the_column(page: Page, summary: Summary) 
 def test_perception_has_a_mark_a_codec(page: Page, summary: Summary) -> None:
     page.select_option("#perception-rate", "0")
     page.select_option("#perception-metric", "fid")
-    drawn = chart(page, "perception", "c.data.datasets.map(d => [d.label, d.data[0].x, d.data[0].y])")
-    for codec, psnr, fid in drawn:
-        (entry,) = (one for one in summary.at_rates[0].entries if one.codec == codec)
-        metrics = summary.point(codec, entry.point or "").metrics
-        assert [psnr, fid] == pytest.approx([metrics["psnr"].value, metrics["fid"].value], rel=1e-5)
-    assert len(drawn) == 6
-    assert chart(page, "perception", "c.scales.y.options.reverse")
+    points = [summary.point(one.codec, one.point) for one in summary.at_rates[0].entries if one.point]
+    expected = sorted(f"{one.codec}, {one.point}: FID {one.metrics['fid'].value:.2f}" for one in points)
+    page.wait_for_function("document.querySelector('#perception-chart').textContent.includes('FID')")
+    said = [one.partition(":")[0] + ":" + one.rpartition(";")[2] for one in marks(page, "perception")]
+    assert sorted(said) == expected
 
 
 def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from semcomp_pl.compare.report import page as module
-from semcomp_pl.compare.report.page import leading, write_report
+from semcomp_pl.compare.report.answer import headline, leading
+from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.report.sentences import reason, warning
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.statistics.summarise import summarise
@@ -75,7 +76,7 @@ def test_the_page_names_nothing_outside_itself(directory: Path, summary: Summary
         for name in ("src", "href", "data", "action", "poster", "srcset"):
             assert (attributes.get(name) or "#").startswith(("#", "data:")), tag
     assert "sourceMappingURL" not in page
-    assert "MIT License" in page
+    assert all(name in page for name in ("MIT License", "BSD-3-Clause", "ISC License"))
 
 
 def test_markdown_has_the_values_and_marks_of_the_summary(directory: Path, summary: Summary) -> None:
@@ -83,6 +84,7 @@ def test_markdown_has_the_values_and_marks_of_the_summary(directory: Path, summa
     found = tables(text)
     for rows in found:
         assert {len(row) for row in rows} == {len(rows[0])}
+    assert f"**{headline(summary)}**" in text.replace("\\", "")
     for at, rows in zip(summary.at_rates, found, strict=False):
         assert f"### At or below {at.target:g} bpp" in text
         assert len(rows) == 2 + len(summary.codecs) + 1
@@ -161,6 +163,28 @@ def test_hardly_any_results_can_be_reported(tmp_path: Path) -> None:
             assert {len(line) for line in rows} == {len(rows[0])}
 
 
+def test_what_says_nothing_is_folded(tmp_path: Path) -> None:
+    """Codecs that reach no rate, curves of too few points, metrics and times that nobody measured."""
+    given = street_results(4)
+    given = lose(given, "WebP", "best at 0.03", *given.rows["image"], status="no_file")
+    silent = pl.lit(None, pl.Float64)
+    rows = given.rows.with_columns(lpips=silent, encode_seconds=silent, decode_seconds=silent)
+    rows = rows.filter(pl.col("point").is_in(["d4C2", "best at 0.03", "uncompressed"]))
+    few = Results(rows, given.provenance)
+    write_report(tmp_path, few, write_directory(tmp_path, few, pictures=0))
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
+    for name in ("delta", "perception"):
+        assert f'id="{name}"' not in page
+        assert f'href="#{name}"' not in page
+    assert "2 sections have nothing to show" in page
+    assert "1 codec does not stand at this rate" in page
+    assert "WebP: cannot reach 0.03 bpp: its smallest files are larger" in page
+    assert "encode" not in page.partition('id="files"')[2].partition("</table>")[0]
+    assert "## Average distance" not in text
+    assert "- WebP: cannot reach 0.03 bpp" in text
+    assert "| WebP | – |" not in text  # noqa: RUF001
+
+
 def test_a_file_that_is_no_summary_is_named(tmp_path: Path) -> None:
     file = tmp_path / "summary.json"
     with pytest.raises(SemcompError, match=r"summary\.json: no summary of a comparison found"):
@@ -176,10 +200,13 @@ def test_reasons_are_sentences(results: Results) -> None:
     given = replace(given, rows=given.rows.filter((pl.col("codec") != "AVIF") | (pl.col("target") == 0.1)))
     summary = summarise(given, draws=10)
     at = summary.at_rates[0]
+    part = summarise(lose(results, "WebP", "best at 0.03", "street_002", status="no_file"), draws=10)
+    (lacking,) = (entry for entry in part.at_rates[0].entries if entry.codec == "WebP")
+    assert reason(lacking, part, 0.03) == "reaches 0.03 bpp for 5 of 6 images only"
     assert {entry.codec: reason(entry, summary, at.target) for entry in at.entries if entry.status != "ok"} == {
         "PlainGAN": "2 of 6 images failed at d4C2",
         "AVIF": "no point at or below 0.03 bpp",
-        "WebP": "no file for 6 of 6 images at best at 0.03",
+        "WebP": "cannot reach 0.03 bpp: its smallest files are larger",
     }
     said = [warning(one) for one in summary.warnings]
     assert said == ["PlainGAN, d4C2: 2 of 6 images failed, so it stands at no target rate"]
@@ -193,7 +220,7 @@ def test_reasons_are_sentences(results: Results) -> None:
         (Caution("incomplete", 5, 12, "WebP", "q10"), "WebP, q10: 5 of 12 images so far"),
         (
             Caution("no_file", 1, 12, "WebP", "q10"),
-            "WebP, q10: no file for 1 of 12 images, so it stands at no target rate",
+            "WebP, q10: cannot reach its target for 1 of 12 images, so it stands at no target rate",
         ),
         (Caution("one_image"), "one image only: there are no intervals"),
     ],
