@@ -1,5 +1,6 @@
 """The sentence that a report opens with, against the summary that it is computed from."""
 
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -62,8 +63,7 @@ def test_without_a_judge_psnr_answers() -> None:
     rows = FULL.rows.with_columns(unjudged)
     summary = summarise(Results(rows, {}), draws=50)
     assert {one.metric for one in answers(summary)} == {"psnr"}
-    assert headline(summary).startswith("At 0.03 to 0.1 bpp, AVIF has the best PSNR (")
-    assert "dB" in headline(summary)
+    assert re.match(r"At 0.03 and 0.04 bpp, AVIF has the best PSNR \([\d.]+ and [\d.]+ dB\): ", headline(summary))
 
 
 def test_one_codec_stands_alone_and_none_is_said() -> None:

@@ -226,6 +226,7 @@ def test_codecs_have_the_same_colour_everywhere(page: Page, summary: Summary) ->
 
 
 def test_the_pictures_are_those_of_the_chosen_codecs(page: Page, directory: Path, summary: Summary) -> None:
+    page.click("#pictures summary")
     assert page.locator("#picture-note").inner_text().startswith("3 of 4 images, every point")
     read = (
         "async image => { await image.decode(); const c = new OffscreenCanvas(image.naturalWidth, image.naturalHeight)"
@@ -299,6 +300,7 @@ def test_the_divider_moves_by_mouse_and_keyboard(page: Page, summary: Summary) -
 
 def test_worst_and_best_are_one_click_away(page: Page, summary: Summary) -> None:
     rows = street_results(4).rows.filter(pl.col("image").is_in(summary.images[:3]))
+    page.click("#pictures summary")
     page.select_option("#picture-left", "2")
     page.select_option("#picture-metric", "lpips")
     point = summary.points[2]
@@ -355,7 +357,8 @@ def test_perception_has_a_mark_a_codec(page: Page, summary: Summary) -> None:
     page.select_option("#perception-rate", "0")
     page.select_option("#perception-metric", "fid")
     points = [summary.point(one.codec, one.point) for one in summary.at_rates[0].entries if one.point]
-    expected = sorted(f"{one.codec}, {one.point}: FID {one.metrics['fid'].value:.2f}" for one in points)
+    digits = describe("fid").digits
+    expected = sorted(f"{one.codec}, {one.point}: FID {one.metrics['fid'].value:.{digits}f}" for one in points)
     page.wait_for_function("document.querySelector('#perception-chart').textContent.includes('FID')")
     said = [one.partition(":")[0] + ":" + one.rpartition(";")[2] for one in marks(page, "perception")]
     assert sorted(said) == expected
@@ -371,6 +374,7 @@ def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> 
     write_report(tmp_path, named, write_directory(tmp_path, named, pictures=1))
     visit = Visit(browser, tmp_path)
     assert name in visit.page.locator("#curve-legend").inner_text()
+    visit.page.click("#pictures summary")
     assert name in visit.page.locator("#picture-values").inner_text()
     assert visit.page.locator("#command").inner_text() == name
     visit.close()

@@ -76,14 +76,14 @@ def remarks(summary: Summary) -> list[str]:
         said.append(f"{_listed(tied)} cannot be told apart from {best}{where}.")
     for codec in summary.codecs:
         values = [
-            _value(summary.point(codec, entry.point).metrics[one.metric].value, one.metric)
+            summary.point(codec, entry.point).metrics[one.metric].value
             for one in found
             for at in summary.at_rates
             for entry in at.entries
             if at.target == one.target and entry.codec == codec and entry.point is not None
         ]
         if codec.endswith(ORACLE) and values:
-            said.append(f"{codec} is sent the true label map, and reaches {_span(values)}.")
+            said.append(f"{codec} is sent the true label map, and reaches {_span(values, found[0].metric)}.")
     return said
 
 
@@ -128,7 +128,7 @@ def _same(one: Answer) -> tuple[str, str | None, bool, int]:
 
 def _sentence(group: list[Answer], judges: int) -> str:
     first = group[0]
-    values = _span([_value(one.best.metrics[first.metric].value, first.metric) for one in group])
+    values = _span([one.best.metrics[first.metric].value for one in group], first.metric)
     seeds = f", mean of {first.best.seeds} trainings" if first.best.seeds > 1 else ""
     label = describe(first.metric).label
     what = f"keeps the most meaning ({label} {values}{seeds})"
@@ -151,7 +151,7 @@ def _over(group: list[Answer], judges: int) -> str:
         return f"not told apart from {rival}"
     leads = [one.lead.value for one in group if one.lead]
     side = "above" if leads[0] > 0 else "below"
-    text = f"{_span([_value(abs(lead), first.metric) for lead in leads])} {side} {rival}"
+    text = f"{_span([abs(lead) for lead in leads], first.metric)} {side} {rival}"
     if judges < 2:
         return text
     if first.agreeing == judges:
@@ -164,23 +164,17 @@ def _so_far(summary: Summary) -> str:
     return f"So far, over {left[0].images} of {left[0].of} images: " if left else ""
 
 
-def _value(value: float, metric: str) -> str:
-    facts = describe(metric)
-    return f"{value:.{facts.digits}f} {facts.unit}".strip()
-
-
 def _rates(targets: Sequence[float]) -> str:
     texts = [f"{target:g}" for target in targets]
     return f"{_listed(texts) if len(texts) < 3 else f'{texts[0]} to {texts[-1]}'} bpp"
 
 
-def _span(values: Sequence[str]) -> str:
-    """Values in words: one if all are the same, two, or the range of more."""
-    different = list(dict.fromkeys(values))
-    if len(different) < 3:
-        return _listed(different)
-    ends = sorted(different, key=lambda value: float(value.split()[0]))
-    return f"{ends[0]} to {ends[-1]}"
+def _span(values: Sequence[float], metric: str) -> str:
+    """Values of a metric with its unit: one if all look the same, two, or the range of more."""
+    facts = describe(metric)
+    texts = list(dict.fromkeys(f"{value:.{facts.digits}f}" for value in values))
+    ends = f"{min(values):.{facts.digits}f} to {max(values):.{facts.digits}f}"
+    return f"{_listed(texts) if len(texts) < 3 else ends} {facts.unit}".strip()
 
 
 def _listed(names: Iterable[str]) -> str:
