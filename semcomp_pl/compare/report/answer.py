@@ -70,10 +70,14 @@ def remarks(summary: Summary) -> list[str]:
     """Sentences on what limits the answer: codecs that are as good, and oracles."""
     found = answers(summary)
     said = []
-    for best, tied in dict.fromkeys((one.best.codec, one.tied) for one in found if one.tied):
-        rates = [one.target for one in found if (one.best.codec, one.tied) == (best, tied)]
-        where = f" at {_rates(rates)}" if len(rates) < len(found) else ""
-        said.append(f"{_listed(tied)} cannot be told apart from {best}{where}.")
+    alike: dict[tuple[str, tuple[float, ...]], list[str]] = {}
+    for codec in summary.codecs:
+        for best in dict.fromkeys(one.best.codec for one in found if codec in one.tied):
+            rates = tuple(one.target for one in found if codec in one.tied and one.best.codec == best)
+            alike.setdefault((best, rates), []).append(codec)
+    for (best, rates), codecs in alike.items():
+        where = f" at {_listed(f'{rate:g}' for rate in rates)} bpp" if len(rates) < len(found) else ""
+        said.append(f"{_listed(codecs)} cannot be told apart from {best}{where}.")
     for codec in summary.codecs:
         values = [
             summary.point(codec, entry.point).metrics[one.metric].value
