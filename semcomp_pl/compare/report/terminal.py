@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from semcomp_pl.compare.report.page import MEANING
+from semcomp_pl.compare.report.answer import MEANING
 from semcomp_pl.compare.summary import AtRate, Entry, Estimate, Point, Summary
 from semcomp_pl.metrics import describe, perceptual
 
