@@ -8,8 +8,8 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from semcomp_pl.compare.measure.pictures import picture_path
-from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.report.answer import MEANING
+from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.metrics import describe
