@@ -1,4 +1,4 @@
-"""What docs/outside-codecs.md shows: its YAML is a comparison, and each codec of it codes."""
+"""What docs/codecs.md shows: its YAML is a comparison, and each codec of it codes."""
 
 import shutil
 from pathlib import Path
@@ -41,6 +41,6 @@ def test_each_codec_of_the_example_codes(entry: dict[str, Any]) -> None:
 
 
 def test_the_templates_of_the_document_are_complete() -> None:
-    blocks = (DOCS / "outside-codecs.md").read_text().split("```yaml\n")[1:]
+    blocks = (DOCS / "codecs.md").read_text().split("```yaml\n")[1:]
     entries = [yaml.safe_load(block.partition("```")[0])[0] for block in blocks]
     assert [CommandCodec(**entry["init_args"]).label for entry in entries] == ["cwebp", "sh", "python"]
