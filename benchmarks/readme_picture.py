@@ -28,7 +28,7 @@ SIZES = {"streets": (256, 128), "photographs": (288, 192)}
 """Width and height at which images are coded."""
 SHOWN = ("0008_", "0002_", "gb82_dog", "gb82_waves")
 """How the names of the images in the picture start; chosen by eye."""
-CELL, GAP, LINE = 304, 6, 24
+CELL, GAP, LINE = 304, 6, 32
 
 
 class Coded(NamedTuple):
@@ -79,9 +79,9 @@ def draw(rows: list[tuple[Tensor, dict[str, Coded]]]) -> Image.Image:
     sheet = Image.new("RGB", (len(titles) * (CELL + GAP) - GAP, height), "white")
     pen = ImageDraw.Draw(sheet)
     fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    bold, plain = (ImageFont.truetype(fonts / f"DejaVuSans{kind}.ttf", 14) for kind in ("-Bold", ""))
+    bold, plain = (ImageFont.truetype(fonts / f"DejaVuSans{kind}.ttf", 20) for kind in ("-Bold", ""))
     for column, title in enumerate(titles):
-        pen.text((column * (CELL + GAP), 3), title, "black", bold)
+        pen.text((column * (CELL + GAP), 4), title, "black", bold)
     top = LINE
     for image, codecs in rows:
         end = paste(sheet, image, 0, top)

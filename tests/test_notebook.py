@@ -17,5 +17,7 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "runs" / "first" / "checkpoints" / "best.ckpt").is_file()
-    pictures = [out for cell in notebook.cells for out in cell.get("outputs", []) if "image/jpeg" in out.get("data", {})]
+    pictures = [
+        out for cell in notebook.cells for out in cell.get("outputs", []) if "image/jpeg" in out.get("data", {})
+    ]
     assert len(pictures) == 5

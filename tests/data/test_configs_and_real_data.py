@@ -35,7 +35,6 @@ def load(config: str, *args: str) -> ImageDataModule:
         ("coco_stuff_10k", (256, 256), 171),
         ("coco_stuff_164k", (256, 256), 171),
         ("kodak", None, 0),
-        ("folder", None, 0),
         ("comma10k", (128, 256), 0),
         ("idd_lite", (128, 256), 7),
         ("idd_lite_segmenter", (160, 320), 7),
