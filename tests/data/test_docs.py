@@ -15,7 +15,8 @@ from semcomp_pl.files.places import configs_root
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 FILES = {text.split()[1]: text for kind, text in BLOCKS if kind == "yaml" and text.startswith("# ")}
-COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.replace("\\\n", "").splitlines()]
+LINES = [line for kind, text in BLOCKS if kind == "sh" for line in text.replace("\\\n", "").splitlines()]
+COMMANDS = [line for line in LINES if ".help" not in line]
 
 
 @pytest.fixture
@@ -42,6 +43,16 @@ def parsed(
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_parse(line: str, parsed: Callable[[str], dict[str, Any]]) -> None:
     assert parsed(line)["data"]["source"]["class_path"].startswith("semcomp_pl.data.")
+
+
+def test_help_shows_the_arguments_of_a_source(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = set(LINES) - set(COMMANDS)
+    with pytest.raises(SystemExit):
+        main(shlex.split(line)[1:])
+    said = capsys.readouterr().out
+    for text in BLOCKS[0][1], next(text for name, text in FILES.items() if name == "labelled.yaml"):
+        shown = yaml.safe_load(text)["data"]["source"]["init_args"]
+        assert all(f"--data.source.{name} " in said for name in shown)
 
 
 def test_flags_change_one_source(parsed: Callable[[str], dict[str, Any]]) -> None:
