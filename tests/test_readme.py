@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import semcomp_pl
-from semcomp_pl.cli import COMMANDS, USAGE, main
+from semcomp_pl.cli import COMMANDS, main
 from semcomp_pl.data.street_scenes import render
 from tests.documents import ROOT, blocks, links
 
@@ -125,7 +125,6 @@ def test_targets_exist(words: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("--import" not in USAGE, reason="semcomp --import is missing")
 def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pillow_jxl", reason="a comparison has JPEG XL; pip install '.[jxl]'")
     monkeypatch.chdir(tmp_path)
