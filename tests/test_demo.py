@@ -49,7 +49,7 @@ def test_the_demo_ends_with_a_table_an_answer_and_a_report(
     (at,) = summary.at_rates
     rates = [one.bpp.value for one in summary.points if one.kind == "model" and one.bpp]
     assert max(rates) <= at.target < max(rates) + 0.001
-    assert any(line.startswith("By ") and " is best at or below " in line for line in lines)
+    assert any(line.startswith("At ") and "Feature distance" in line for line in lines)
     report = next(Path(line) for line in lines if line.endswith("report.html"))
     assert report.is_absolute()
     assert report.is_file()

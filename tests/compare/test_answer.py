@@ -10,6 +10,7 @@ from semcomp_pl.compare.report.answer import answers, headline, remarks
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import AtRate, Difference, Entry, Estimate, Judge, Point, Summary
+from semcomp_pl.metrics import perceptual
 from tests.compare.rows import street_results
 
 FULL = street_results(8)
@@ -58,12 +59,14 @@ def test_best_rival_and_lead_are_those_of_the_summary() -> None:
         assert one.lead.value == pytest.approx(value[one.best.codec] - value[one.rival.codec])
 
 
-def test_without_a_judge_psnr_answers() -> None:
+def test_without_a_judge_perception_answers_and_psnr_without_that() -> None:
     unjudged = [pl.lit(None, pl.List(pl.Int64)).alias(name) for name in ("confusion", "confusion_agreement")]
     rows = FULL.rows.with_columns(unjudged)
     summary = summarise(Results(rows, {}), draws=50)
-    assert {one.metric for one in answers(summary)} == {"psnr"}
-    assert re.match(r"At 0.03 and 0.04 bpp, AVIF has the best PSNR \([\d.]+ and [\d.]+ dB\): ", headline(summary))
+    assert {one.metric for one in answers(summary)} == {perceptual(summary.metrics)[0]}
+    bare = summarise(Results(rows.drop(perceptual(summary.metrics)), {}), draws=50)
+    assert {one.metric for one in answers(bare)} == {"psnr"}
+    assert re.match(r"At 0.03 and 0.04 bpp, AVIF has the best PSNR \([\d.]+ and [\d.]+ dB\): ", headline(bare))
 
 
 def test_one_codec_stands_alone_and_none_is_said() -> None:

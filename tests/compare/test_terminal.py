@@ -1,13 +1,12 @@
 """What a comparison says at its end: nothing but what its numbers say, whoever wins."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from semcomp_pl.compare.report.terminal import answer, main_rate, show, telling
+from semcomp_pl.compare.report.terminal import main_rate, show, telling
 from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.metrics import describe
@@ -45,24 +44,3 @@ def test_the_table_has_the_numbers_of_the_summary_in_order_of_the_first_metric(s
         assert f"{one.bpp.value:.4f}" in row
         assert f"{one.metrics[metric].value:.{digits}f}" in row
     assert lines[-1] == str(Path("out/report.html").resolve())
-
-
-def test_the_answer_names_the_best_whether_model_or_format(summary: Summary) -> None:
-    at = main_rate(summary)
-    assert at is not None
-    metric = telling(summary)[0]
-    points = {one.codec: summary.point(one.codec, one.point) for one in at.entries if one.point is not None}
-    models = [name for name, one in points.items() if one.kind == "model"]
-    formats = [name for name, one in points.items() if one.kind == "reference"]
-    for winners, losers, of in ((models, formats, "formats"), (formats, models, "models")):
-        values = {name: 0.9 - 0.01 * place for place, name in enumerate([*winners, *losers])}
-        changed = [
-            replace(one, metrics=one.metrics | {metric: replace(one.metrics[metric], value=values[one.codec])})
-            if one.codec in values and one == points[one.codec]
-            else one
-            for one in summary.points
-        ]
-        sentence = answer(replace(summary, points=changed), at)
-        assert f"{winners[0]} is best at or below {at.target:g} bpp: 0.900 in" in sentence
-        assert f"of {losers[0]}, the best of the {of}" in sentence
-        assert f"against {values[losers[0]]:.3f} in" in sentence

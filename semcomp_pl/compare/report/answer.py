@@ -10,7 +10,7 @@ from itertools import groupby
 from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.statistics.delta import negative
 from semcomp_pl.compare.summary import AtRate, Difference, Estimate, Point, Summary
-from semcomp_pl.metrics import describe
+from semcomp_pl.metrics import describe, perceptual
 from semcomp_pl.metrics.catalogue import by_judge
 
 MEANING = ("miou_ratio", "miou", "miou_agreement")
@@ -41,8 +41,10 @@ class Answer:
 
 
 def leading(metrics: Iterable[str]) -> list[str]:
-    """The metrics in the order in which a report shows them: meaning before all else."""
-    return sorted(metrics, key=lambda name: MEANING.index(name) if name in MEANING else len(MEANING))
+    """The metrics in the order in which a report shows them: meaning before all else, then perception."""
+    names = [*metrics]
+    order = [*MEANING, *perceptual(names)]
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def answers(summary: Summary) -> list[Answer]:

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from semcomp_pl.compare.report.answer import MEANING
+from semcomp_pl.compare.report.answer import headline, leading
 from semcomp_pl.compare.summary import AtRate, Entry, Estimate, Point, Summary
 from semcomp_pl.metrics import describe, perceptual
 
@@ -29,7 +29,7 @@ def show(summary: Summary, page: Path, console: Console | None = None) -> None:
         absent = [one.codec for one in at.entries if one.point is None]
         if absent:
             console.print(f"No point at or below {at.target:g} bpp: {', '.join(absent)}.")
-        console.print(answer(summary, at))
+    console.print(headline(summary))
     console.print(f"{len(summary.points)} points over {len(summary.images)} images:")
     console.print(str(page.resolve()), soft_wrap=True)
 
@@ -62,32 +62,9 @@ def table(summary: Summary, at: AtRate) -> Table:
 def telling(summary: Summary) -> list[str]:
     """Up to four metrics in order of importance: meaning, perception, then distortion."""
     measured = {name for one in summary.points for name in one.metrics}
-    distortion = [name for name in summary.metrics if describe(name).kind == "distortion"]
-    order = [*MEANING[:1], *perceptual(summary.metrics)[:1], *reversed(distortion), *MEANING[1:]]
-    return [name for name in order if name in measured][:_METRICS]
-
-
-def answer(summary: Summary, at: AtRate) -> str:
-    """Which of models and formats is best by the first metric at a rate, whoever it is, and by how much."""
-    metric = next(iter(telling(summary)), None)
-    ranked = sorted(_standing(at), key=lambda one: _rank(summary, one, [metric or ""]))
-    if metric is None or metric not in _point(summary, ranked[0]).metrics:
-        return "No codec has a metric that ranks it."
-    first = _point(summary, ranked[0])
-    facts = describe(metric)
-    said = f"By {facts.label} {first.codec} is best at or below {at.target:g} bpp: {_at(first, metric)}"
-    rival = next((one for one in ranked[1:] if _point(summary, one).kind != first.kind), None)
-    if rival is None:
-        return f"{said}."
-    other = _point(summary, rival)
-    of = "models" if other.kind == "model" else "formats"
-    tied = "; the difference may be chance" if rival.standing.get(metric) == "tied" else ""
-    return f"{said}, against {_at(other, metric)} of {other.codec}, the best of the {of}{tied}."
-
-
-def _at(point: Point, metric: str) -> str:
-    rate = "" if point.bpp is None else f" in {point.bpp.value:.4f} bpp"
-    return f"{point.metrics[metric].value:.{describe(metric).digits}f}{rate}"
+    names = leading(name for name in summary.metrics if name in measured)
+    distortion = [name for name in reversed(names) if describe(name).kind == "distortion"]
+    return [*dict.fromkeys([*names[:1], *perceptual(names)[:1], *distortion, *names])][:_METRICS]
 
 
 def _standing(at: AtRate) -> list[Entry]:
