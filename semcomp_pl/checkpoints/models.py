@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semcomp_pl.checkpoints.bundle import Saved, exported
+from semcomp_pl.codecs.meaning import MeaningCodec
+from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.nets.coclico import CoCliCoNet
 from semcomp_pl.nets.codec import CodecNet, ConditionalNet
 from semcomp_pl.nets.discriminator import Condition
 from semcomp_pl.nets.identity import fingerprint
@@ -24,6 +27,8 @@ class CodecModel(NamedTuple):
     net: type[CodecNet]
     discriminator: Condition | None
     """What its discriminator sees besides the image; None if it is trained without one."""
+    codec: type[NeuralCodec] = NeuralCodec
+    """What makes its files."""
 
 
 SEGMENTATION = "Segmentation"
@@ -36,6 +41,7 @@ CODECS: dict[str, CodecModel] = {
     "SelectiveGAN": CodecModel(SelectiveNet, "boundaries"),
     "SemanticDistortionGAN": CodecModel(CodecNet, "none"),
     "LayeredCodec": CodecModel(LayeredNet, "labels"),
+    "CoCliCo": CodecModel(CoCliCoNet, None, MeaningCodec),
 }
 
 

@@ -12,6 +12,10 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import find_model, model_name
 from semcomp_pl.nets.codec import CodecNet
 
+_PARTS = {"encoder", "generator", "mean", "std"} | {
+    *("latent_mean", "latent_std", "colour_weight", "colour_bias", "embedder_id"),
+}
+
 
 def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) -> WarmStart:
     """Load encoder, generator and statistics of a network from another codec's file.

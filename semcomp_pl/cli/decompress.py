@@ -11,6 +11,7 @@ def main(args: list[str]) -> int:
     parser = FilesParser("decompress", "Decompress .smc files to PNG images.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory or pattern")
     parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images (default: 2^26)")
+    parser.add_argument("--steps", type=int, help="steps of the sampler, for models that draw pictures")
     parser.add_codec_options()
     options = parser.parse_args(args)
     jobs = plan(expand(options.files, is_compressed), options.output, ".png", force=options.force)

@@ -1,10 +1,11 @@
 """Options, progress and error reporting that the commands working file by file share."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from semcomp_pl.coding.container import MAX_PIXELS, MAX_SIDE
 from semcomp_pl.errors import FileError, SemcompError
@@ -44,6 +45,25 @@ class FilesParser(argparse.ArgumentParser):
             default=2048,
             help=f"process images in tiles of at most this side, in pixels (up to {MAX_SIDE}, default: 2048)",
         )
+        self.add_argument(
+            "--option",
+            metavar="NAME=VALUE",
+            type=_option,
+            action="append",
+            default=[],
+            help="change an argument of the model that leaves its files readable, such as sends=vector of a CoCliCo",
+        )
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """A name and its value: JSON, or else text."""
+    name, found, value = text.partition("=")
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} found, expected NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 class Progress:
@@ -92,7 +112,10 @@ def load_codec(options: argparse.Namespace) -> "NeuralCodec":
     from semcomp_pl.checkpoints.loading import load
 
     pixels = getattr(options, "max_pixels", MAX_PIXELS)
-    return load(path, device=options.device, tile=options.tile, max_pixels=pixels)
+    given = dict(options.option)
+    if getattr(options, "steps", None) is not None:
+        given["steps"] = options.steps
+    return load(path, device=options.device, tile=options.tile, max_pixels=pixels, options=given)
 
 
 def read_bytes(path: Path) -> bytes:

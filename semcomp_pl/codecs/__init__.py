@@ -5,6 +5,7 @@ from semcomp_pl.codecs.command import CommandCodec
 from semcomp_pl.codecs.pillow import AVIF, JPEG, JPEG2000, JPEGXL, LosslessWebP, OptimizedJPEG, WebP
 from semcomp_pl.codecs.pixels import bpp
 from semcomp_pl.codecs.search import Found, Search, best_at
+from semcomp_pl.codecs.unclip import StableUnclip
 
 __all__ = [
     "AVIF",
@@ -18,6 +19,7 @@ __all__ = [
     "LosslessWebP",
     "OptimizedJPEG",
     "Search",
+    "StableUnclip",
     "WebP",
     "best_at",
     "bpp",

@@ -27,6 +27,8 @@ class Kind(IntEnum):
     HEATMAP = 2
     THUMBNAIL = 3
     RESIDUAL = 4
+    VECTOR = 5
+    COLOURS = 6
 
 
 class Section(NamedTuple):

@@ -27,8 +27,8 @@ class Content(NamedTuple):
 
     @property
     def symbols(self) -> NDArray[np.uint8]:
-        """Symbols of the latent (C, rows, columns), or the pixels of the thumbnail that replaces it."""
-        return self.parts[Kind.LATENT if Kind.LATENT in self.parts else Kind.THUMBNAIL]
+        """Symbols of the latent (C, rows, columns), or the pixels of the thumbnail or the vector that replaces it."""
+        return next(self.parts[kind] for kind in (Kind.LATENT, Kind.THUMBNAIL, Kind.VECTOR) if kind in self.parts)
 
     @property
     def labels(self) -> NDArray[np.uint8] | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from semcomp_pl.coding.container import MAX_PIXELS, Kind, Section, pack, parse, refuse_large, verify
 from semcomp_pl.coding.content import Content, Rates
-from semcomp_pl.coding.sections import SectionCoder
+from semcomp_pl.coding.section import SectionCoder
 from semcomp_pl.errors import FileError
 
 

@@ -11,7 +11,8 @@ from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 from semcomp_pl.codecs.pixels import as_decoded, check_pair
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.facts import MetricFacts
-from semcomp_pl.metrics.network import WeightFile, in_float32
+from semcomp_pl.metrics.network import in_float32
+from semcomp_pl.nets.weights import WeightFile
 
 _NAME = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION = WeightFile(_NAME, f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_NAME}", "6726825d")

@@ -1,10 +1,8 @@
 """Pretrained networks for metrics: found on disk, frozen, in float32, and kept out of checkpoints."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,39 +12,6 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics.image_mean import ImageMean
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-class WeightFile(NamedTuple):
-    """A file of weights in torch.hub's directory, where its library looks for it.
-
-    It is never downloaded: machines without a network should fail at once, and every process would download it.
-    """
-
-    name: str
-    url: str
-    """Address to download the file from by hand."""
-    sha256: str
-    """First digits of its checksum, in hexadecimal."""
-    folder: str = "checkpoints"
-    """Folder below torch.hub's directory, which is `$TORCH_HOME/hub` or `~/.cache/torch/hub`."""
-
-    def find(self) -> Path:
-        """The path of the file.
-
-        Raises:
-            SemcompError: the file is missing, or its checksum differs.
-        """
-        path = Path(torch.hub.get_dir()) / self.folder / self.name
-        if not path.is_file():
-            raise SemcompError(f"{path}: no such weights; fetch {self.url} and put the file there")
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if not found.startswith(self.sha256):
-            raise SemcompError(
-                f"{path}: SHA-256 {found[: len(self.sha256)]}... found, expected {self.sha256}...; the file is "
-                f"damaged, fetch {self.url} again"
-            )
-        return path
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from torchmetrics.functional.image.dists import DISTSNetwork
 from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 
 from semcomp_pl.metrics.facts import MetricFacts
-from semcomp_pl.metrics.network import NetworkMean, WeightFile
+from semcomp_pl.metrics.network import NetworkMean
+from semcomp_pl.nets.weights import WeightFile
 
 ALEXNET = WeightFile(
     "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79"

@@ -1,5 +1,6 @@
 """The models as LightningModules: one model and its equation per file."""
 
+from semcomp_pl.modules.coclico import CoCliCo
 from semcomp_pl.modules.conditional import ConditionalGAN
 from semcomp_pl.modules.gan import PlainGAN
 from semcomp_pl.modules.layered import LayeredCodec
@@ -10,6 +11,7 @@ from semcomp_pl.modules.semantic_discriminator import SemanticDiscriminatorGAN
 from semcomp_pl.modules.semantic_distortion import SemanticDistortionGAN
 
 __all__ = [
+    "CoCliCo",
     "ConditionalGAN",
     "LayeredCodec",
     "PlainGAN",

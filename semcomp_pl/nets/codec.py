@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semcomp_pl.coding.grid import Grid
-from semcomp_pl.coding.sections import LabelSection, LatentSection, SectionCoder
+from semcomp_pl.coding.section import SectionCoder
+from semcomp_pl.coding.sections import LabelSection, LatentSection
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.encoder import make_encoder
 from semcomp_pl.nets.generator import make_generator
@@ -70,6 +71,8 @@ class CodecNet(nn.Module):
     shape_type: ClassVar[type[CodecShape]] = CodecShape
     identity: ClassVar[tuple[str, ...]] = ("levels", "downsamplings", "trunk", "norm", "upsampling")
     """Parameters that enter the fingerprint, as the shapes of the weights do not show them."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """Parameters that may be others than in training, as they change neither the weights nor what files mean."""
     mean: Tensor
     std: Tensor
 

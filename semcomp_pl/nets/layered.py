@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semcomp_pl.coding.sections import ResidualSection, SectionCoder, ThumbnailSection
+from semcomp_pl.coding.section import SectionCoder
+from semcomp_pl.coding.sections import ResidualSection, ThumbnailSection
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import ConvBlock, ResidualBlock, upsample_block
 from semcomp_pl.nets.codec import CodecShape, ConditionalNet, LabelMap
@@ -55,6 +56,7 @@ class LayeredNet(ConditionalNet):
     """x̂ = up(c) + f(s, up(c)) with c = Q(E(x, s)); c is sent as a picture, s at the image's size or on its grid."""
 
     shape_type = LayeredShape
+    options = ("thumbnail_psnr", "residual_quality")
     shape: LayeredShape
 
     @property

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from semcomp_pl.coding.grid import Grid
 from semcomp_pl.coding.heatmap import HeatmapCoder
-from semcomp_pl.coding.sections import HeatmapSection, SectionCoder
+from semcomp_pl.coding.section import SectionCoder
+from semcomp_pl.coding.sections import HeatmapSection
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.blocks import ConvBlock, PreNormBlock
 from semcomp_pl.nets.codec import ConditionalNet

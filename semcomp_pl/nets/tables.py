@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -9,12 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from semcomp_pl.coding.colours import LEVELS, ColourCoder
+from semcomp_pl.coding.container import Kind
 from semcomp_pl.coding.context import ContextModel, layers
-from semcomp_pl.coding.latent import LatentCoder
+from semcomp_pl.coding.latent import STATIC, LatentCoder
 from semcomp_pl.coding.thumbnail import ThumbnailCoder
+from semcomp_pl.coding.vector import VectorCoder
 from semcomp_pl.nets.context import Frozen
 
 if TYPE_CHECKING:
+    from semcomp_pl.coding.content import Content
     from semcomp_pl.coding.label_map import LabelCoder, Prior
 
 EntropyModel = Literal["context", "static"]
@@ -53,20 +58,33 @@ class EntropyTables(nn.Module):
                 self.register_buffer(f"label_{name}", torch.from_numpy(values))
 
     @torch.no_grad()
-    def fill(self, static: NDArray[np.int32], context: Frozen | None, prior: Prior | None) -> None:
-        """Store fitted values: counts (C, L), the frozen context network, and the prior for label maps."""
-        parts = {"static": static}
+    def fill(self, static: Mapping[str, NDArray[Any]], context: Frozen | None, prior: Prior | None) -> None:
+        """Store fitted values: static tables by name, the frozen context network, and the prior for label maps."""
+        parts = {name: values.astype(np.int32) for name, values in static.items()}
         parts |= {} if context is None else context._asdict()
         parts |= {} if prior is None else {f"label_{name}": values for name, values in prior._asdict().items()}
         for name, values in parts.items():
             self.get_buffer(name).copy_(torch.from_numpy(values))
         self.fitted.fill_(True)
 
+    def occurrences(self, content: Content) -> dict[str, NDArray[np.int64]]:
+        """How often everything that has a static table occurs in a content, by the name of its table."""
+        return {"static": self.coder_type(self.channels, self.levels).count(content.symbols[None])}
+
+    def bits(self, content: Content, cells: NDArray[np.uint8] | None) -> dict[str, float]:
+        """Bits of a content without its label map, by coder; `cells` is the label map on the grid if there is one."""
+        coder = self.latent_coder()
+        found = {"bound": coder.bound_bits(*content.symbols.shape[1:])}
+        found["static"] = coder.ideal_bits(STATIC, content.symbols)
+        if coder.context is not None:
+            found["context"] = coder.context.bits(content.symbols, cells)
+        return found
+
     def latent_coder(self) -> LatentCoder:
         """The coder of the symbols; uniform until the tables are filled."""
         if not self.fitted:
             return self.coder_type(self.channels, self.levels)
-        static = _array(self.static).astype(np.int64)
+        static = _counts(self.static)
         if self.kind == "static":
             return self.coder_type(self.channels, self.levels, static)
         network = [_array(self.get_buffer(name)) for name in Frozen._fields]
@@ -88,6 +106,42 @@ class ThumbnailTables(EntropyTables):
     coder_type = ThumbnailCoder
 
 
+class MeaningTables(EntropyTables):
+    """The tables of a vector's dimensions, and of a colour map's differences."""
+
+    colours: Tensor
+
+    def __init__(self, channels: int, levels: int, classes: int, kind: EntropyModel) -> None:
+        super().__init__(channels, levels, classes, kind)
+        self.register_buffer("colours", torch.zeros(3, LEVELS, dtype=torch.int32))
+
+    def occurrences(self, content: Content) -> dict[str, NDArray[np.int64]]:
+        """See `EntropyTables.occurrences`."""
+        vector, colours = content.parts[Kind.VECTOR], content.parts[Kind.COLOURS]
+        return {"static": self.vector_coder().count(vector[None]), "colours": self.colour_coder().count(colours)}
+
+    def bits(self, content: Content, cells: NDArray[np.uint8] | None) -> dict[str, float]:
+        """See `EntropyTables.bits`."""
+        vector, colours = self.vector_coder(), self.colour_coder()
+        given = content.parts[Kind.COLOURS]
+        return {
+            "bound": vector.bound_bits() + colours.bound_bits(given),
+            "static": vector.ideal_bits(STATIC, content.parts[Kind.VECTOR]) + colours.ideal_bits(given),
+        }
+
+    def vector_coder(self) -> VectorCoder:
+        """The coder of vectors; uniform until the tables are filled."""
+        return VectorCoder(self.channels, self.levels, _counts(self.static) if self.fitted else None)
+
+    def colour_coder(self) -> ColourCoder:
+        """The coder of colour maps; uniform until the tables are filled."""
+        return ColourCoder(_counts(self.colours) if self.fitted else None)
+
+
 def _array(values: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = values.cpu().numpy()
     return array
+
+
+def _counts(values: Tensor) -> NDArray[np.int64]:
+    return _array(values).astype(np.int64)

@@ -20,7 +20,7 @@ from semcomp_pl.checkpoints.checkpoint import PARTS, read_saved
 from semcomp_pl.checkpoints.loading import codec_of, load
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.coding.content import Content
-from semcomp_pl.coding.latent import STATIC, normalise
+from semcomp_pl.coding.latent import normalise
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.errors import SemcompError
@@ -41,6 +41,9 @@ _LEARNING_RATE, _WEIGHT_DECAY = 1e-2, 0.1
 
 class Sent(NamedTuple):
     """What a model transmits for the images of a split."""
+
+    counts: dict[str, NDArray[np.int64]]
+    """Occurrences of everything that has a static table, by the name of the table."""
 
     symbols: NDArray[np.uint8]
     """Symbols (N, C, h, w)."""
@@ -82,14 +85,14 @@ def fit_entropy(
         torch.manual_seed(0)
         sent = transmit(codec, data, steps, passes)
         tables = codec.net.build_tables()
-        static = normalise(tables.latent_coder().count(sent.symbols))
+        static = {name: normalise(counts) for name, counts in sent.counts.items()}
         shape, context = codec.net.shape, None
         if tables.kind == "context":
             net = ContextNet(shape.channels, shape.levels, codec.net.side_channels)
             net.load_state_dict(net.state_dict() if start is None else dict(start))
             context = fit_context(net, sent, steps).freeze()
         prior = None if sent.labels is None else _fit_labels(codec.num_classes, sent.labels)
-    tables.fill(static.astype(np.int32), context, prior)
+    tables.fill(static, context, prior)
     return tables.state_dict()
 
 
@@ -99,15 +102,19 @@ def transmit(codec: NeuralCodec, data: ImageDataModule, steps: int, passes: int 
     wanted = _IMAGES * steps if passes is None else passes * len(images)
     order = torch.cat([torch.randperm(len(images)) for _ in range(math.ceil(wanted / len(images)))])
     loader = DataLoader(Subset(images, order[:wanted].tolist()), data.eval_batch_size)
+    tables, counts = codec.net.build_tables(), dict[str, NDArray[np.int64]]()
     symbols, labels, cells = [], [], []
     with torch.no_grad():
         for batch in tracked(loader, "entropy model: collecting symbols"):
             contents = codec.analyse(batch["image"], batch.get("label"))
+            for content in contents:
+                found = tables.occurrences(content)
+                counts = {name: counts.get(name, np.int64(0)) + values for name, values in found.items()}
             symbols += [content.symbols for content in contents]
             labels += [content.labels for content in contents if content.labels is not None]
             cells += [_on_grid(codec, content) for content in contents]
     known = [cell for cell in cells if cell is not None]
-    return Sent(np.stack(symbols), np.stack(labels) if labels else None, np.stack(known) if known else None)
+    return Sent(counts, np.stack(symbols), np.stack(labels) if labels else None, np.stack(known) if known else None)
 
 
 def _on_grid(codec: NeuralCodec, content: Content) -> NDArray[np.uint8] | None:
@@ -144,16 +151,12 @@ def _fit_labels(classes: int, labels: NDArray[np.uint8]) -> Prior:
 
 def bits_per_image(codec: NeuralCodec, data: ImageDataModule) -> dict[str, float]:
     """Mean bits of a validation image's symbols by coder: `bound`, `static`, and `context` if the model has one."""
-    coder = codec.net.entropy.latent_coder()
     loader = DataLoader(ImageDataset(data.store("val")), data.eval_batch_size)
     totals: dict[str, float] = {}
     images = 0
     for batch in loader:
         for content in codec.analyse(batch["image"], batch.get("label")):
-            found = {"bound": coder.bound_bits(*content.symbols.shape[1:])}
-            found["static"] = coder.ideal_bits(STATIC, content.symbols)
-            if coder.context is not None:
-                found["context"] = coder.context.bits(content.symbols, _on_grid(codec, content))
+            found = codec.net.entropy.bits(content, _on_grid(codec, content))
             totals = {name: totals.get(name, 0.0) + bits for name, bits in found.items()}
             images += 1
     return {name: bits / images for name, bits in totals.items()}
