@@ -135,3 +135,14 @@ def real_data() -> Callable[[str], Path]:
         return root / name
 
     return find
+
+
+@pytest.fixture
+def taef2() -> str:
+    """The directory of TAEF2's files, or a skipped test."""
+    from semcomp_pl.nets.latent_space import TAEF2
+
+    for root in (Path(__file__).parents[2] / "shared" / "weights", Path(torch.hub.get_dir()) / "checkpoints"):
+        if all((root / file.name).is_file() for file in TAEF2):
+            return str(root)
+    pytest.skip(f"no {TAEF2[0].name}; fetch {TAEF2[0].url}")

@@ -16,7 +16,7 @@ from semcomp_pl.checkpoints.bundle import rounded
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.data import Folder, ImageDataModule
 from semcomp_pl.files.places import configs_root
-from semcomp_pl.modules import SemanticDistortionGAN
+from semcomp_pl.modules import CoCliCo, SemanticDistortionGAN
 from semcomp_pl.modules.adversarial import AdversarialCodec
 from semcomp_pl.modules.base import CodecModule
 from semcomp_pl.modules.labelled import LabelledGAN
@@ -42,9 +42,10 @@ ADVERSARIAL = [name for name, kind in MODELS.items() if issubclass(kind, Adversa
 LABELLED = [name for name in CODECS if issubclass(MODELS[name], LabelledGAN)]
 """Codecs whose files hold a label map."""
 LATENTS = [name for name in CODECS if MODELS[name].net_type.symbols_are_code is CodecNet.symbols_are_code]
-"""Codecs whose files hold a learned latent, and no picture in its place."""
+"""Codecs whose files hold a learned latent, and no picture or vector in its place."""
 GANS = [name for name in ADVERSARIAL if name in LATENTS]
 TINY = {"filters": 8, "blocks": 1}
+DRAWN = {"filters": 16, "latent_space": "pixels", "pixels": 4096, "steps": 2}
 HEIGHT, WIDTH = 32, 64
 
 
@@ -70,6 +71,7 @@ class Lab:
         tiny: dict[str, Any] = {"num_classes": len(CLASSES)}
         tiny |= TINY if name in CODECS else {}
         tiny |= {"discriminator_filters": 4} if name in ADVERSARIAL else {}
+        tiny |= DRAWN if issubclass(kind, CoCliCo) else {}
         tiny |= {"segmenter": self.segmenter} if issubclass(kind, SemanticDistortionGAN) else {}
         seed_everything(0, verbose=False)
         return kind(**{**config["init_args"], **tiny, **options})

@@ -85,7 +85,7 @@ def trained(lab: Lab, name: str, batch_size: int, **options: Any) -> tuple[list[
     return gradients.found, model.state_dict()
 
 
-EQUAL = [name for name in CODECS if name != "selective_gan"]
+EQUAL = [name for name in CODECS if name not in {"selective_gan", "coclico"}]
 """Codecs whose losses are means over images, all of one weight, and which draw nothing for each rank."""
 
 

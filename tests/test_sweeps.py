@@ -65,7 +65,7 @@ def test_the_suite_runs_the_commands_that_an_agent_would_run(file: Path, capsys:
 def test_a_study_gives_every_model_what_it_has_arguments_for(capsys: pytest.CaptureFixture[str]) -> None:
     points = commands(yaml.safe_load((SWEEPS[0].parent / "models.yaml").read_text()))
     configs = {point["model"]: parsed(command, capsys) for point, command in points if point["seed_everything"] == 0}
-    assert configs.keys() == set(CODECS)
+    assert configs.keys() == set(CODECS) - {"coclico"}, "whose flow starts from no other model, and learns for longer"
     shared = yaml.safe_load((configs_root() / "study" / "camvid.yaml").read_text())
     for name, config in configs.items():
         given = config["model"]["init_args"]

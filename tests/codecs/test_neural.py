@@ -74,7 +74,7 @@ def test_facts(lab: Lab, fitted: dict[str, Path], name: str) -> None:
     facts = facts_of(codec)
     model = type(lab.model(name)).__name__
     assert (facts.kind, facts.label, codec.name) == ("model", model, model)
-    assert facts.point == ("d4C8L5" if name in LATENTS else "d4C3L256")
+    assert facts.point == {"layered_codec": "d4C3L256", "coclico": "d5C32L4"}.get(name, "d4C8L5")
     assert facts.sends_labels is (name in LABELLED)
     assert facts.num_classes == len(CLASSES)
     taught = semcomp_pl.load_segmenter(lab.segmenter).fingerprint().hex()
@@ -82,8 +82,8 @@ def test_facts(lab: Lab, fitted: dict[str, Path], name: str) -> None:
     data = codec.compress(scene(32, 64), label_for(codec, scene(32, 64)))
     parts = facts.sections(data)
     assert sum(parts.values()) == len(data)
-    code = "latent" if name in LATENTS else "thumbnail"
-    assert [*parts] == ["header", *(["labels"] if facts.sends_labels else []), code]
+    code = {"layered_codec": ["thumbnail"], "coclico": ["vector", "colours"]}.get(name, ["latent"])
+    assert [*parts] == ["header", *(["labels"] if facts.sends_labels else []), *code]
 
 
 def test_other_weights_or_tables_are_another_codec(fitted: dict[str, Path]) -> None:

@@ -90,10 +90,10 @@ def test_other_versions_are_not_guessed_at(version: int) -> None:
 
 def test_unknown_and_repeated_sections_are_refused() -> None:
     packed = file([LATENT, MANY[1]])
-    for kind in (5, 15, 1):
+    for kind in (7, 15, 1):
         changed = bytearray(packed)
         changed[17] = kind << 4
-        with pytest.raises(FileError, match=r"each kind of 0\.\.4 once"):
+        with pytest.raises(FileError, match=r"each kind of 0\.\.6 once"):
             parse(bytes(changed))
 
 

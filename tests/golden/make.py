@@ -1,4 +1,4 @@
-"""Made the golden files beside it: five tiny models, files by every coder, and what they must decode to for ever.
+"""Made the golden files beside it: six tiny models, files by every coder, and what they must decode to for ever.
 
     python tests/golden/make.py DIRECTORY
 
@@ -37,6 +37,7 @@ MODELS = {
     "selective_gan": ("selective_gan", SELECTIVE),
     "selective_gan_full": ("selective_gan", f"{SELECTIVE} --model.label_map full"),
     "layered_codec": ("layered_codec", "--model.filters 2 --model.blocks 0 --model.discriminator_filters 4"),
+    "coclico": ("coclico", "--model.filters 16 --model.channels 8 --model.latent_space pixels --model.pixels 4096"),
 }
 """Name -> its config, and the flags of its training."""
 DATA = "--data.source.train 48 --data.source.val 4 --data.size [64,128] --data.num_workers 0"
@@ -81,7 +82,7 @@ def strange(content: Content) -> Content:
     """A content that no model expects."""
     rng = np.random.default_rng(0)
     parts = dict(content.parts)
-    for kind, levels in ((Kind.LATENT, 5), (Kind.THUMBNAIL, 256), (Kind.LABELS, 19)):
+    for kind, levels in ((Kind.LATENT, 5), (Kind.THUMBNAIL, 256), (Kind.LABELS, 19), (Kind.VECTOR, 4)):
         if kind in parts:
             parts[kind] = rng.integers(0, levels, parts[kind].shape).astype(np.uint8)
     return content._replace(parts=parts)
@@ -151,7 +152,21 @@ def layered_files(codec: NeuralCodec, scene: Scene) -> Iterator[tuple[str, Neura
         yield form.name.lower(), codec, with_picture(one, Kind.RESIDUAL, coder, pictures.encode(coder, missing, 20))
 
 
+def meaning_files(codec: NeuralCodec, scene: Scene) -> Iterator[tuple[str, NeuralCodec, Content]]:
+    """Of a model of vector and colours: each size of cells, the vector alone, and both coders of vectors."""
+    content = analyse(codec, scene.cut("odd"))
+    yield "uniform", codec, strange(content)
+    yield "vector", codec, content._replace(parts={Kind.VECTOR: content.parts[Kind.VECTOR]})
+    other = load("coclico")
+    other.file.coders[Kind.VECTOR].coder.tables.pop(0)  # type: ignore[attr-defined]  # of equal length here
+    yield "static", other, content
+    for d in (3, 4, 5, 6):
+        other = load("coclico", options={"downsamplings": d})
+        yield f"cells{1 << d}", other, analyse(other, scene.cut("odd"))
+
+
 MAKERS = {"selective_gan": selective_files, "selective_gan_full": full_files, "layered_codec": layered_files}
+MAKERS |= {"coclico": meaning_files}
 
 
 def with_picture(content: Content, kind: Kind, coder: int, data: bytes) -> Content:
@@ -168,7 +183,7 @@ def save(writer: NeuralCodec, reader: NeuralCodec, name: str, content: Content) 
     file = writer.file.write(content)
     target.write_bytes(file)
     parts: dict[str, Any] = {"symbols": content.symbols}
-    for kind in (Kind.LABELS, Kind.HEATMAP, Kind.RESIDUAL):
+    for kind in (Kind.LABELS, Kind.HEATMAP, Kind.RESIDUAL, Kind.COLOURS):
         parts |= {kind.name.lower(): content.parts[kind]} if kind in content.parts else {}
     np.savez_compressed(stem.with_suffix(".npz"), **parts)
     pixels = (reader.decompress(file) * 255).round().byte().permute(1, 2, 0).numpy()

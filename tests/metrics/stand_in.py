@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from semcomp_pl.metrics.network import WeightFile
+from semcomp_pl.nets.weights import WeightFile
 
 
 def write(weights: WeightFile, network: nn.Module) -> WeightFile:

@@ -13,8 +13,9 @@ from torchvision.models import alexnet, vgg16
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.metrics import DISTS, LPIPS, MUSIQ
-from semcomp_pl.metrics.network import NetworkMean, WeightFile
+from semcomp_pl.metrics.network import NetworkMean
 from semcomp_pl.metrics.perceptual import ALEXNET, MUSIQ_KONIQ, VGG16
+from semcomp_pl.nets.weights import WeightFile
 from tests.metrics import stand_in
 from tests.processes import call_two
 

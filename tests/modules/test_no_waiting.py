@@ -59,6 +59,8 @@ def ready(lab: Lab, name: str, **options: Any) -> Any:
     if name == "semantic_distortion_gan":
         lab.fit(model, limit_train_batches=0)  # loads the segmenter
         model._segmenter = copy.deepcopy(model._segmenter)  # which others share
+    if name == "coclico":
+        lab.fit(model, limit_train_batches=0)  # loads the embedder
     return model.train()
 
 
@@ -111,7 +113,8 @@ def pretended(model: Any) -> Iterator[None]:
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            for part in (model, *getattr(model, "_segmenter", ())):
+            frozen = getattr(getattr(model, "codec", None), "frozen", {})
+            for part in (model, *getattr(model, "_segmenter", ()), *frozen.values()):
                 part.to("cuda")
             yield
     finally:

@@ -105,7 +105,7 @@ def test_a_rate_in_the_loss_is_lower_in_files(lab: Lab) -> None:
     assert bpp[1] < 0.85 * bpp[0]
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", [name for name in CODECS if name != "coclico"])
 def test_every_codec_trains_with_it(lab: Lab, name: str) -> None:
     model = lab.model(name, rate_weight=0.5)
     before = {key: value.clone() for key, value in model.rate.state_dict().items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semcomp_pl import losses
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.modules import LayeredCodec, PlainGAN, RateDistortion, Segmentation, SemanticDistortionGAN
+from semcomp_pl.modules import CoCliCo, LayeredCodec, PlainGAN, RateDistortion, Segmentation, SemanticDistortionGAN
 from tests.lab import (
     ADVERSARIAL,
     CLASSES,
@@ -34,6 +34,7 @@ TERMS: dict[type, set[str]] = {
     PlainGAN: SHARED,
     SemanticDistortionGAN: SHARED | {"semantic"},
     LayeredCodec: SHARED | {"structure"},
+    CoCliCo: {"flow"},
     Segmentation: {"cross_entropy", "auxiliary"},
 }
 """Terms of the losses of these classes and of their heirs."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from semcomp_pl.nets.blocks import ResidualBlock, recompute_activations
+from semcomp_pl.nets.denoiser import Denoiser
 from semcomp_pl.nets.discriminator import Discriminator
 from semcomp_pl.nets.encoder import make_encoder
 from semcomp_pl.nets.generator import make_generator
@@ -49,6 +50,7 @@ NETWORKS: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
         (image(3, 32, 32), torch.randint(4, (2, 32, 32))),
     ),
     "segmenter": lambda: (Segmenter("pspnet", "tu-tf_efficientnet_lite0", 3, None, 2), (image(3, 64, 64),)),
+    "denoiser": lambda: (Denoiser(3, 4, 16, 1), (image(3, 8, 8), torch.rand(2), torch.rand(2, 4), image(4, 8, 8))),
     "block": lambda: (ResidualBlock(4, "instance"), (image(4, 6, 8),)),
 }
 
