@@ -14,7 +14,7 @@ from torch import Tensor
 
 from semcomp_pl.codecs.base import CodecFacts, Kind
 from semcomp_pl.codecs.meaning import SENT
-from semcomp_pl.codecs.pixels import as_decoded, check_image, to_bytes
+from semcomp_pl.codecs.pixels import Picture, as_decoded, image_of, to_bytes
 from semcomp_pl.coding import container
 from semcomp_pl.coding.colours import CELLS, ColourCoder, drawn_size
 from semcomp_pl.coding.container import MAX_PIXELS
@@ -103,11 +103,11 @@ class StableUnclip(CodecFacts):
         return {"header": parsed.overhead, **parts}
 
     @torch.no_grad()
-    def compress(self, image: Tensor) -> bytes:
+    def compress(self, image: Picture) -> bytes:
         """See `Codec.compress`."""
-        check_image(image)
-        height, width = image.shape[-2:]
-        drawn = resize(as_decoded(image)[None], drawn_size(height, width, self.pixels))
+        pixels = image_of(image)
+        height, width = pixels.shape[-2:]
+        drawn = resize(as_decoded(pixels)[None], drawn_size(height, width, self.pixels))
         _, symbols = self.quantizer(self._scaled(self._embedding(drawn)) / self.unit)
         colours = colour_symbols(F.avg_pool2d(to_ycbcr(drawn), 1 << self.downsamplings))
         parts = {container.Kind.VECTOR: symbols[0], container.Kind.COLOURS: colours[0]}

@@ -20,7 +20,7 @@ from semcomp_pl.coding.content import Rates
 from semcomp_pl.errors import FileError, SemcompError
 from semcomp_pl.nets.codec import CodecNet
 from semcomp_pl.nets.labels import majority
-from tests.lab import CLASSES, CODECS, LABELLED, LATENTS, Lab, label_of, scene
+from tests.lab import CLASSES, CODECS, LABELLED, Lab, label_of, scene
 
 SIZES = [(1, 1), (1, 40), (7, 13), (33, 64), (32, 64)]
 

@@ -96,7 +96,12 @@ def test_latents_follow_the_colours(pipeline: str) -> None:
     assert (torch.from_numpy(wanted).long() == colour_symbols(to_ycbcr(red[..., :1, :1]))[0]).all()
     seen: list[torch.Tensor] = []
     decode = codec.pipeline.vae.decode
-    codec.pipeline.vae.decode = lambda latent, **options: (seen.append(latent), decode(latent, **options))[1]
+
+    def watched(latent: torch.Tensor, **options: Any) -> Any:
+        seen.append(latent)
+        return decode(latent, **options)
+
+    codec.pipeline.vae.decode = watched
     distances = []
     for scale in (0.0, 1.0):
         codec.colour_guidance = scale

@@ -17,7 +17,7 @@ def tables(count: int, levels: int, seed: int) -> Counts:
     """Random tables, some of them very uneven."""
     rng = np.random.default_rng(seed)
     weights = rng.random((count, levels)) ** rng.integers(1, 30, (count, 1))
-    counts = 1 + np.floor(weights / weights.sum(1, keepdims=True) * (TOTAL - levels)).astype(np.int64)
+    counts: Counts = 1 + np.floor(weights / weights.sum(1, keepdims=True) * (TOTAL - levels)).astype(np.int64)
     counts[:, 0] += TOTAL - counts.sum(1)
     return counts
 

@@ -21,8 +21,10 @@ from semcomp_pl.errors import FileError
 def colour_map(rows: int, columns: int, seed: int = 0) -> Symbols:
     """A soft map (3, rows, columns) of valid levels."""
     rng = np.random.default_rng(seed)
-    ramp = np.linspace(2, 9, rows)[:, None] + rng.integers(-2, 3, (3, rows, columns))
-    return (ramp + np.array([0, 6, 5])[:, None, None]).round().clip(0, [[[11]], [[22]], [[22]]]).astype(np.uint8)
+    soft = np.linspace(2, 9, rows)[:, None] + rng.integers(-2, 3, (3, rows, columns))
+    levels = (soft + np.array([0, 6, 5])[:, None, None]).round().clip(0, [[[11]], [[22]], [[22]]])
+    colours: Symbols = levels.astype(np.uint8)
+    return colours
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 99), st.booleans())
@@ -36,7 +38,7 @@ def test_every_map_comes_back(rows: int, columns: int, seed: int, fitted: bool) 
 
 def test_a_fitted_table_shortens_maps_like_those_it_was_fitted_to() -> None:
     maps = [colour_map(4, 8, seed) for seed in range(40)]
-    fitted = ColourCoder(normalise(sum(ColourCoder().count(colours) for colours in maps[:20])))
+    fitted = ColourCoder(normalise(np.sum([ColourCoder().count(colours) for colours in maps[:20]], axis=0)))
     lengths = [[len(coder.encode(colours)) for colours in maps[20:]] for coder in (ColourCoder(), fitted)]
     assert np.mean(lengths[1]) < np.mean(lengths[0]) < 3 * 32 * math.log2(LEVELS) / 8
 

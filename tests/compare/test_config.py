@@ -29,7 +29,9 @@ def test_shipped_comparisons_name_models_that_are_there(file: Path) -> None:
     searched = [one for one in settings.codecs if one not in models]
     names = {one.codec or locate(one.class_path).__name__ for one in searched}
     whole = {"WebP", "AVIF", "JPEG", "JPEG 2000"}
-    assert whole <= names or file.stem in {"meaning", "comma10k", "judges", "samples", "coclico"}, "which ask one question only"
+    assert whole <= names or file.stem in {"meaning", "comma10k", "judges", "samples", "coclico"}, (
+        "which ask one question only"
+    )
     assert all(set(settings.targets) <= set(one.targets) for one in searched if one.best == "psnr" and not one.points)
     assert logger is None
     if file.stem == "samples":  # which `semcomp samples` writes, and nobody trains on
