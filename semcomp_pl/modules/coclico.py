@@ -101,7 +101,7 @@ class CoCliCo(CodecModule):
         pixels: int = 1 << 15,
         sends: Sends = "both",
         steps: int = 20,
-        guidance: float = 1.5,
+        guidance: float = 2.5,
         colour_guidance: float = 1.0,
         noise_seed: int = 0,
         dropout: float = 0.1,
