@@ -1,8 +1,12 @@
 """Start worker processes from any program: notebooks, scripts without a main guard, or standard input."""
 
+import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 
@@ -20,3 +24,19 @@ def without_main() -> Iterator[None]:
         yield
     finally:
         vars(main).update(hidden)
+
+
+def end_with_parent() -> None:
+    """End this worker process when the one that started it ends, however that ends.
+
+    The workers of a `ProcessPoolExecutor` do not notice by themselves: they finish what they were given, and then wait
+    forever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

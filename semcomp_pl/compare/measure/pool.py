@@ -16,7 +16,7 @@ from semcomp_pl.compare.measure.ranks import Share
 from semcomp_pl.compare.measure.timing import time_coder
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.progress import progress
-from semcomp_pl.spawning import without_main
+from semcomp_pl.spawning import end_with_parent, without_main
 
 Tasks = dict[int, frozenset[Pair]]
 """Indices of images, each with its pairs that are measured already."""
@@ -88,6 +88,7 @@ def _measure_in_pool(plan: Plan, rank: int, tasks: Tasks, count: int, advance: C
 
 
 def _start(plan: Plan, rank: int, threads: int) -> None:
+    end_with_parent()
     torch.set_num_threads(threads)
     Worker.current = Worker(plan, rank)
 
@@ -105,7 +106,7 @@ def take_times(plan: Plan, count: int) -> None:
         return
     with (
         progress(len(candidates), "times") as advance,
-        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
+        ProcessPoolExecutor(1, get_context("spawn"), end_with_parent, max_tasks_per_child=1) as pool,
     ):
         for candidate in candidates:
             with without_main():

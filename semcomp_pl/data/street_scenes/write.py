@@ -115,7 +115,7 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
         yield from map(_write, jobs)
         return
     # spawned, not forked: the caller may have threads of torch running
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         yield from pool.map(_write, jobs, chunksize=4)
 
 
