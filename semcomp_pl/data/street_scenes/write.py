@@ -14,7 +14,8 @@ from PIL import Image
 
 from semcomp_pl.data.street_scenes.scene import SMALLEST, render
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.progress import trackedfrom semcomp_pl.spawning import end_with_parent
+from semcomp_pl.progress import tracked
+from semcomp_pl.spawning import end_with_parent
 
 
 MANIFEST = "street_scenes.json"
