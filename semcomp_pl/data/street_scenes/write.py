@@ -17,7 +17,6 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.progress import tracked
 from semcomp_pl.spawning import end_with_parent
 
-
 MANIFEST = "street_scenes.json"
 # rises with every change that alters a pixel, so that an older folder is not taken for this one
 VERSION = 1
