@@ -1,6 +1,7 @@
 """Help of `fit`, `validate`, `test` and `predict`: the options of the suite first, those of the trainer last."""
 
 import argparse
+from typing import Any, cast
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -41,7 +42,8 @@ def arrange(parser: LightningArgumentParser, command: str) -> None:
     for group in parser._action_groups:
         if group._group_actions and group.title != "Linked arguments":
             group.title = _TITLES[_kind(group)]
-    parser._action_groups.sort(key=lambda group: [*_TITLES].index(_kind(group)))
+    groups: list[Any] = cast(Any, parser._action_groups)
+    groups.sort(key=lambda group: [*_TITLES].index(_kind(group)))
     for action in parser._actions:
         if action.dest == "ckpt_path":
             action.help = _CHECKPOINT.get(command, _CHECKPOINT["other"])

@@ -105,7 +105,7 @@ def test_coding_loads_no_training_stack(model: str, tmp_path: Path) -> None:
 def test_the_names_of_the_package_load_nothing_until_they_are_used(tmp_path: Path) -> None:
     assert loaded("import semcomp_pl; semcomp_pl.__version__; dir(semcomp_pl)", tmp_path, HEAVY) == set()
     assert {"Codec", "load", "load_segmenter"} <= {*dir(semcomp_pl)}
-    text = pydoc.render_doc(semcomp_pl, renderer=pydoc.plaintext)
+    text = pydoc.render_doc(semcomp_pl, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     assert all(name in text for name in ("codec.compress(Image.open(", "class Codec(", "load(model: "))
     code = "from semcomp_pl import Codec, load, load_segmenter"
     assert "torch" in loaded(code, tmp_path, HEAVY)

@@ -137,7 +137,7 @@ class Inverted(WebP):
 
     label = "Negative"
 
-    def compress(self, image: torch.Tensor) -> bytes:
+    def compress(self, image: Any) -> bytes:
         return super().compress(1 - image)
 
     def decompress(self, data: bytes) -> torch.Tensor:

@@ -14,7 +14,7 @@ from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.metrics import describe
 
-GROUP = {"group": "comparisons", "job_type": "compare"}
+GROUP: dict[str, Any] = {"group": "comparisons", "job_type": "compare"}
 """Tells comparisons apart from trainings in a project."""
 _RATES, _CURVES = 5, 10  # W&B shows a column for each key of a summary: at most 30 in all
 
