@@ -106,7 +106,7 @@ def test_a_wrong_key_in_a_file_is_named(
 
 def test_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> None:
     message = refused(fit("configs/trainer/cpu.yaml"))
-    assert "no model given; name one with --model (conditional_gan, " in message
+    assert "no model given; name one with --model (coclico, conditional_gan, " in message
     assert "no data given; name one with --data (camvid, " in message
     assert "--data streetz: no such name, expected" in refused(["compare", "rate_distortion", "--data=streetz"])
     assert refused(["compare", "rate_distortion"]).startswith("error: no data given; name one with --data (camvid, ")

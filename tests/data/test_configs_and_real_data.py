@@ -54,8 +54,9 @@ def test_every_config_is_tested() -> None:
     assert {path.stem for path in CONFIGS.glob("*.yaml")} == {config for config, *_ in tested}
 
 
-def test_streets_config_writes_and_reads_its_scenes(tmp_path: Path) -> None:
-    small = [f"--data.source.{name}" for name in (f"root={tmp_path / 'streets'}", "train=2", "val=1", "size=[64, 128]")]
+def test_streets_config_writes_and_reads_its_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # for scenes are drawn in data/streets
+    small = [f"--data.source.{name}" for name in ("train=2", "val=1", "size=[64, 128]")]
     data = load("streets", *small, "--data.num_workers=0", f"--data.cache_dir={tmp_path / 'cache'}")
     data.prepare_data()
     data.setup("validate")
