@@ -68,7 +68,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
         (["--model.filters=many"], "key \"filters\": Expected a <class 'int'>. Got value: many"),
         (["--model.class_path=semcomp_pl.modules.PlainGan"], "no attribute 'PlainGan'; did you mean PlainGAN?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["--model=PlainGan"], "--model PlainGan: no such name, expected one of conditional_gan,"),
+        (["--model=PlainGan"], "--model PlainGan: no such name, expected one of coclico, conditional_gan,"),
         (["--model=PlainGan"], "did you mean PlainGAN?"),
         (["--model=plain_gam"], "did you mean plain_gan?"),
         (["--model.levels=1"], "levels=1 found"),

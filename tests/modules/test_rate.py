@@ -24,7 +24,7 @@ def test_the_estimate_is_the_code_length_of_a_file_with_these_tables(lab: Lab, n
     batch = model.prepare(lab.batch())
     estimated = model.estimated_bpp(batch, model.eval().evaluate(batch))
     flat = normalise(np.ones((8, 5), int))  # as the first cell's probabilities still are
-    model.codec.entropy.fill(flat.astype(np.int32), model.rate.net.freeze(), None)
+    model.codec.entropy.fill({"static": flat}, model.rate.net.freeze(), None)
     codec = model.neural_codec()
     coder, labels = codec.net.entropy.latent_coder(), codec.net.label_section()
     for i, content in enumerate(codec.analyse(batch["image"], batch["label"], batch.get("keep"))):
