@@ -4,6 +4,7 @@ Sizes of data and networks are such that it takes a minute.
 """
 
 import shlex
+import sys
 import subprocess
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_targets_exist(words: list[str]) -> None:
 def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pillow_jxl", reason="a comparison has JPEG XL; pip install '.[jxl]'")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)  # of another test
     (tmp_path / "weights").symlink_to(ROOT / "weights")
     write_what_readers_have()
     for page in PAGES:

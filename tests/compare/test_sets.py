@@ -52,7 +52,7 @@ def test_fid_and_kid_are_of_all_images_at_once(
         value = point["metrics"][name]
         assert value["value"] == pytest.approx(metric.compute().item(), rel=1e-4, abs=1e-6)
         assert value["low"] is None
-        assert f"## {'FID' if name == 'fid' else 'KID'}" in (output / "report.md").read_text()
+        assert f"| {name.upper()} ↓ |" in (output / "report.md").read_text()
     results = parts.collect(output)
     assert results.provenance["metrics"] == {name: {"checkpoint": INCEPTION.name} for name in metrics}
     assert {*results.set_metrics} == {"RateDistortion", "WebP"}
