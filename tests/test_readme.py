@@ -4,8 +4,8 @@ Sizes of data and networks are such that it takes a minute.
 """
 
 import shlex
-import sys
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
