@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from semcomp_pl.checkpoints.bundle import exported_class
 from semcomp_pl.checkpoints.models import SEGMENTATION
@@ -18,10 +17,8 @@ from semcomp_pl.cli.compare import as_yaml
 from semcomp_pl.cli.compare import main as compare
 from semcomp_pl.cli.train import main as training
 from semcomp_pl.compare.config import LOAD, CodecEntry, sensible_references
-from semcomp_pl.compare.summary import read_summary
 from semcomp_pl.files.atomic import make_output
 from semcomp_pl.files.places import released, resolve_config
-from semcomp_pl.metrics import describe
 from semcomp_pl.training.curves import draw_losses
 
 _RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
@@ -46,8 +43,6 @@ STAGES = {
 _DATA = ["--data.train_size", "[192,384]", "--data.crop_scale", "[0.67,1.0]"]
 _LEFT_OUT = {"CoCliCo"}
 """Released models that need files from elsewhere."""
-_TARGET = 0.075
-"""Target rate of the table on the console, in bits per pixel."""
 
 
 def main(args: list[str]) -> int:
@@ -75,7 +70,6 @@ def main(args: list[str]) -> int:
         runs = {title: Path("runs") / name / "metrics.csv" for name, (title, _) in STAGES.items()}
         draw_losses(runs, Path("losses.png"))
         status = _compare(options.scenes, options.images, console)
-        _tell(console)
     minutes = (time.perf_counter() - started) / 60
     console.print(f"Done in {minutes:.1f} min: {output}/losses.png and the runs in {output}/runs. The report is")
     console.print(str((output / "comparison" / "report.html").resolve()), soft_wrap=True, highlight=False)
@@ -135,19 +129,3 @@ def _own(name: str, title: str) -> CodecEntry:
     """The entry of one of the demo's models; a model that sends label maps gets the demo's own segmenter."""
     segmenter = {"segmenter": _SEGMENTER} if name == "conditional_gan" else {}
     return CodecEntry(LOAD, {"model": f"runs/{name}", **segmenter}, title)
-
-
-def _tell(console: Console) -> None:
-    """Print the table of one target rate; the report has all of them, with intervals."""
-    summary = read_summary(Path("comparison/summary.json"))
-    at = next(one for one in summary.at_rates if one.target == _TARGET)
-    metrics = [name for name in ("psnr", "ms_ssim_4", "feature_distance", "miou") if name in summary.metrics]
-    count = len(summary.images)
-    table = Table("codec", "bpp", *metrics, title=f"{count} procedural street scenes, files at or below {_TARGET} bpp")
-    for entry in at.entries:
-        if entry.point is not None:
-            one = summary.point(entry.codec, entry.point)
-            values = {"bpp": one.bpp, **one.metrics}
-            cells = [(values.get(name), describe(name).digits) for name in ("bpp", *metrics)]
-            table.add_row(entry.codec, *(f"{cell.value:.{digits}f}" if cell else "" for cell, digits in cells))
-    console.print(table)

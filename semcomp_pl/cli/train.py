@@ -33,7 +33,7 @@ from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, 
 from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint, RunCheckpoint, read_progress
 from semcomp_pl.training.entropy import STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
-from semcomp_pl.training.outcome import outcome
+from semcomp_pl.training.outcome import file_rates, outcome
 from semcomp_pl.training.progress import ProgressLine
 from semcomp_pl.training.quiet import ModelLine, silence
 from semcomp_pl.training.record import TrainingRecord
@@ -234,12 +234,12 @@ class SemcompCLI(LightningCLI):
             last = best.with_name("last.ckpt")
             found = f"{last} is the last one" if last.is_file() else "none was saved"
             print(f"{self.run}: no checkpoint was validated, so there is no best.ckpt; {found}", file=sys.stderr)
-        codec = None
+        rates: list[float] = []
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
-            codec = fit_file(best, self.datamodule, config.entropy_steps)
-        send_outcome(self.trainer, self.datamodule, codec)
+            rates = file_rates(fit_file(best, self.datamodule, config.entropy_steps), self.datamodule)
+        send_outcome(self.trainer, rates)
         if best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
-            print(outcome(self.run, self.trainer, self.datamodule, codec, isinstance(self.model, CodecModule)))
+            print(outcome(self.run, self.trainer, rates, isinstance(self.model, CodecModule)))
 
     def after_predict(self) -> None:
         """Say where the images are."""

@@ -1,6 +1,7 @@
 """What a training came to, in the lines that `fit` ends with."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,36 +10,45 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.data import ImageDataModule
+from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.metrics import describe
 from semcomp_pl.progress import duration
 from semcomp_pl.training.callbacks import TimeLimit
-from semcomp_pl.training.tracking import file_rates
 
 _COLUMN = 8
 
 
-def outcome(run: Path, trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None, sends: bool) -> str:
+def outcome(run: Path, trainer: Trainer, rates: Sequence[float], sends: bool) -> str:
     """The run's path and time, its best value, the rate of its files, and the next commands.
 
     Args:
         run: Directory of the run, with a `best.ckpt`.
         trainer: Trainer of the run, which has ended.
-        data: Data of the run.
-        codec: Codec of `best.ckpt` with fitted tables; None if none were fitted.
+        rates: Bits per pixel of files of `best.ckpt`, see `file_rates`; none if it has no fitted tables.
         sends: Whether the model is a codec.
     """
     clocks = [one for one in cast(Any, trainer).callbacks if isinstance(one, TimeLimit)]
     took = "".join(f" in {duration(clock.time_elapsed())}" for clock in clocks)
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress.total
-    rows = [("best", _best(trainer)), *([("files", _rate(trainer, data, codec))] if sends else [])]
+    rows = [("best", _best(trainer)), *([("files", _rate(trainer, rates))] if sends else [])]
     place = shlex.quote(str(run))
-    then = [f"semcomp test {place}", *([f"semcomp compress IMAGE --model {place}"] if codec else [])]
-    if sends and codec is None:
+    then = [f"semcomp test {place}", *([f"semcomp compress IMAGE --model {place}"] if rates else [])]
+    if sends and not rates:
         then.append(f"semcomp fit-entropy {place} --config DATA.yaml")
     rows += zip(["next", *[""] * len(then)], then, strict=False)
     lines = (f"  {name:{_COLUMN}}{text}" for name, text in rows)
     done = f"{_count(trainer.current_epoch, 'epoch')}, {_count(batches.processed, 'batch', 'es')}"
     return "\n".join([f"{run}: {done}{took}", *lines])
+
+
+def file_rates(codec: NeuralCodec, data: ImageDataModule, images: int = 8) -> list[float]:
+    """Bits per pixel of the files of the first validation images, with their true label maps if it sends any."""
+    store = ImageDataset(data.store("val"))
+    rates = []
+    for sample in (store[index] for index in range(min(images, len(store)))):
+        file = codec.compress(sample["image"], sample.get("label") if codec.sends_labels else None)
+        rates.append(8 * len(file) / sample["image"][0].numel())
+    return rates
 
 
 def _count(number: int, name: str, plural: str = "s") -> str:
@@ -62,11 +72,10 @@ def _value(column: str, value: float) -> str:
     return f"{facts.label} {value:.{facts.digits}f}{unit} in validation"
 
 
-def _rate(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None) -> str:
+def _rate(trainer: Trainer, rates: Sequence[float]) -> str:
     bound = trainer.callback_metrics.get("val/bpp_bound")
     limit = "" if bound is None else f"{float(bound):.4f} with no entropy model"
-    if codec is None:
+    if not rates:
         return f"not measured, as no tables are fitted; {limit}".removesuffix("; ")
-    rates = file_rates(codec, data)
     few = "; ".join(filter(None, [f"mean of {len(rates)} validation images", limit]))
     return f"{sum(rates) / len(rates):.4f} bpp ({few})"

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,9 +12,6 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 
-from semcomp_pl.codecs.neural import NeuralCodec
-from semcomp_pl.data import ImageDataModule
-from semcomp_pl.data.datamodule import ImageDataset
 from semcomp_pl.files.atomic import make_output, write_text
 from semcomp_pl.files.places import is_first_process
 
@@ -43,30 +41,19 @@ def send_settings(trainer: Trainer, config: str) -> None:
         logger.experiment.config.update(yaml.safe_load(config), allow_val_change=True)
 
 
-def send_outcome(trainer: Trainer, data: ImageDataModule, codec: NeuralCodec | None) -> None:
-    """Send what is known of `best.ckpt` to a run's summary: `best/METRIC` and, with a codec, `best/bpp` of its files.
+def send_outcome(trainer: Trainer, rates: Sequence[float]) -> None:
+    """Send what is known of `best.ckpt` to a run's summary: `best/METRIC` and, if measured, `best/bpp` of its files.
 
     Args:
         trainer: Trainer of the run, which has ended.
-        data: Data of the run.
-        codec: Codec of `best.ckpt` with fitted tables; None if there are none.
+        rates: Bits per pixel of files of `best.ckpt`; none if it has no fitted tables.
     """
     for logger in _loggers(trainer):
         for one in trainer.checkpoint_callbacks:
             if isinstance(one, ModelCheckpoint) and one.monitor and one.best_model_score is not None:
                 logger.experiment.summary[f"best/{one.monitor.partition('/')[2]}"] = float(one.best_model_score)
-        if codec is not None:
-            logger.experiment.summary["best/bpp"] = fmean(file_rates(codec, data))
-
-
-def file_rates(codec: NeuralCodec, data: ImageDataModule, images: int = 8) -> list[float]:
-    """Bits per pixel of the files of the first validation images, with their true label maps if it sends any."""
-    store = ImageDataset(data.store("val"))
-    rates = []
-    for sample in (store[index] for index in range(min(images, len(store)))):
-        file = codec.compress(sample["image"], sample.get("label") if codec.sends_labels else None)
-        rates.append(8 * len(file) / sample["image"][0].numel())
-    return rates
+        if rates:
+            logger.experiment.summary["best/bpp"] = fmean(rates)
 
 
 def _loggers(trainer: Trainer) -> list[WandbLogger]:

@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from semcomp_pl.compare.measure.pictures import picture_path
-from semcomp_pl.compare.report.answer import MEANING
+from semcomp_pl.compare.report.answer import leading
 from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.summary import Summary
@@ -47,8 +47,8 @@ def track(summary: Summary, directory: Path, logger: WandbLogger) -> None:
 
 def _best(summary: Summary) -> dict[str, Any]:
     """The best codec at target rates, its value, and that of the best format, by the metric shown first."""
-    ranked = [name for name in summary.metrics if describe(name).higher_is_better is not None]
-    metric = next((name for name in (*MEANING, *ranked) if name in ranked), None)
+    ranked = (name for name in leading(summary.metrics) if describe(name).higher_is_better is not None)
+    metric = next(ranked, None)
     found: dict[str, Any] = {}
     for one in summary.at_rates[:_RATES]:
         points = [point for point in standing_at(summary, one.target) if metric in point.metrics]
