@@ -42,8 +42,8 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 def steps() -> dict[str, list[int]]:
     """The steps of each run, in the order in which they were done."""
-    files = sorted(SWEEP.glob("*/steps"))
-    return {file.parent.name: [int(line) for line in file.read_text().splitlines()] for file in files}
+    files = sorted(SWEEP.glob("*/checkpoints/last.ckpt"))
+    return {file.parents[1].name: [int(line) for line in file.read_text().splitlines()] for file in files}
 
 
 def whole(count: int) -> dict[str, list[int]]:

@@ -1,6 +1,7 @@
 """Stands in for `semcomp fit`: logs, saves, resumes and stops at signals like it, but learns nothing.
 
-Every step appends its number to `steps` in the run's directory, so that a step that is done twice is seen.
+Its checkpoint is the list of its steps, so that a step that is done twice is seen, and that none is lost or repeated
+when it is killed: a line is written at once or not at all.
 """
 
 import json
@@ -39,14 +40,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, note)
     run, flags = begin(sys.argv[2:])
     last = run / "checkpoints" / "last.ckpt"
-    done = int(last.read_text()) if last.is_file() else 0
+    done = len(last.read_text().splitlines()) if last.is_file() else 0
+    last.parent.mkdir(exist_ok=True)
     for step in range(done, int(flags.get("steps", 4))):
         time.sleep(SECONDS)
-        for file, line in ("steps", f"{step}"), ("metrics.csv", f"{step},{float(flags['quality']) * (step + 1)},0.1"):
-            with (run / file).open("a") as lines:
+        value = float(flags["quality"]) * (step + 1)
+        for file, line in (run / "metrics.csv", f"{step},{value},0.1"), (last, f"{step}"):
+            with file.open("a") as lines:
                 lines.write(line + "\n")
-        last.parent.mkdir(exist_ok=True)
-        last.write_text(str(step + 1))
         if flags.get("fail") == flags["quality"]:
             print("error: it went wrong\n", file=sys.stderr)
             return 2
