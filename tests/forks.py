@@ -124,6 +124,9 @@ class Rates(Callback):
 
 
 def _serve() -> None:
+    import timm  # noqa: F401
+    from diffusers import UNet2DModel  # noqa: F401
+
     import semcomp_pl.cli.train
     import semcomp_pl.modules  # noqa: F401
 

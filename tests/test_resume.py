@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tests.forks import Forks
-from tests.lab import CLASSES, HEIGHT, WIDTH, write_images
+from tests.lab import ADVERSARIAL, CLASSES, DRAWN, HEIGHT, WIDTH, write_images
 from tests.runs import differing, trained
 
 pytestmark = pytest.mark.slow
 
 KILLED = -9
+DREW = [*(f"--model.{name}={value}" for name, value in DRAWN.items()), "--model.blocks=1", "--model.replay=2"]
 DDP = ["--config", "configs/trainer/ddp.yaml", "--trainer.accelerator=cpu", "--trainer.devices=2"]
 
 
@@ -36,7 +37,7 @@ class Place:
         command += [f"--data.size=[{HEIGHT},{WIDTH}]", "--data.crop_scale=[0.5,1]", "--data.colour_jitter=0.2"]
         command += ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.num_workers=0"]
         command += [] if model == "pspnet" else ["--model.filters=4", "--model.blocks=0"]
-        command += [] if model in {"pspnet", "rate_distortion"} else ["--model.discriminator_filters=4"]
+        command += ["--model.discriminator_filters=4"] if model in ADVERSARIAL else []
         command += ["--model.encoder_weights=null", "--monitor=val/miou"] if model == "pspnet" else []
         command += ["--trainer.enable_progress_bar=false", "--entropy_steps=0", "--checkpoint_minutes=1e-9"]
         command += ["--trainer.callbacks=[tests.forks.Names,tests.forks.Kill]", "--name=x"]
@@ -89,13 +90,14 @@ TWICE = ["on_train_batch_end:7", "on_train_batch_end:1", "on_train_batch_start:2
         ("plain_gan", ["--data.resident=true"], 1, [EPOCH_END, TWICE]),
         ("selective_gan", [*DDP, "--data.batch_size=1", "--model.rate_weight=0.5"], 2, [EPOCH_END, TWICE]),
         ("layered_codec", ["--data.batch_size=1", "--model.accumulate=3"], 1, [EPOCH_END, TWICE]),
+        ("coclico", [*DREW, *DDP, "--data.batch_size=1"], 2, [TWICE]),
         ("pspnet", [], 1, [EPOCH_END, MID_EPOCH]),
         ("rate_distortion", ["--trainer.check_val_every_n_epoch=2"], 1, [["on_validation_end:2"], MID_EPOCH]),
         ("rate_distortion", ["--trainer.check_val_every_n_epoch=50"], 1, [["on_train_batch_end:10"]]),
         ("rate_distortion", ["--trainer.val_check_interval=0.5"], 1, [["on_validation_end:3"], TWICE]),
         ("rate_distortion", ["--trainer.max_steps=10"], 1, [["on_train_batch_end:10"], ["on_train_epoch_end:3"]]),
     ],
-    ids=["draws", "workers", "resident", "ranks", "accumulate", "segmenter", "rhythm", "rare", "often", "budget"],
+    ids=["draws", "workers", "resident", "ranks", "accumulate", "replay", "segmenter", "rhythm", "rare", "often", "budget"],
 )
 def test_a_run_that_was_killed_ends_like_one_that_was_not(
     model: str, flags: list[str], ranks: int, deaths: list[list[str]], place: Place

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from semcomp_pl.data.augment import Augmentation
 from semcomp_pl.data.frame import Frame
 from semcomp_pl.data.order import Draw, EpochSampler, ShardSampler, Use, random_numbers, torch_seeded
 from semcomp_pl.data.resident import ResidentLoader
-from semcomp_pl.data.resume import TrainLoader
+from semcomp_pl.data.resume import TrainLoader, limited
 from semcomp_pl.data.source import ImageSource, Split
 from semcomp_pl.errors import SemcompError, SemcompWarning
 from semcomp_pl.files.places import expand_home
+from semcomp_pl.progress import tracked
+from semcomp_pl.types import Batch
 
 
 class ImageDataModule(LightningDataModule):
@@ -189,6 +193,22 @@ class ImageDataModule(LightningDataModule):
             epochs: Any = self.trainer.fit_loop.epoch_progress.current
             loader.sampler.set_epoch(epochs.processed)
         return loader
+
+    def first_epochs(self, count: int, title: str) -> Iterator[Batch]:
+        """This process's training batches of the first epochs, wherever training is; progress is shown under a title.
+
+        Nothing is shown where training shows no progress.
+        """
+        loader = self.train_dataloader()
+        taken = limited(len(loader), self.trainer.limit_train_batches)  # type: ignore[union-attr]
+
+        def batches() -> Iterator[Any]:
+            for epoch in range(count):
+                loader.sampler.place(epoch, 0)
+                yield from islice(loader, taken)
+
+        shown = self._rank() == 0 and self.trainer.progress_bar_callback is not None  # type: ignore[union-attr]
+        return tracked(batches(), title, count * taken) if shown else batches()
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Batches of validation images, each image once over all processes."""

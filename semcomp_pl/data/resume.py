@@ -85,13 +85,13 @@ def _recount(trainer: Trainer, sampler: EpochSampler) -> None:
     """Give Lightning, which counts an epoch's batches, the count in batches of the present size."""
     current: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     ended = current.processed and not sampler.first
-    change = (_limited(sampler.batches, trainer.limit_train_batches) if ended else sampler.first) - current.processed
+    change = (limited(sampler.batches, trainer.limit_train_batches) if ended else sampler.first) - current.processed
     current.ready += change
     current.started += change
     current.processed += change
     current.completed += change
 
 
-def _limited(batches: int, limit: float) -> int:
+def limited(batches: int, limit: float) -> int:
     """Number of an epoch's batches that Lightning trains on: a limit of type float is a share of them."""
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)

@@ -1,6 +1,6 @@
 """CoCliCo: a vector of meaning and a map of colours, decoded by a generative flow."""
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -73,9 +73,9 @@ class CoCliCo(CodecModule):
         colour_guidance: Scale of the guidance to c; 0 for none.
         noise_seed: Seed of ε in coding.
         dropout: Probability that v, and independently c, is left out in training.
-        replay: Number of epochs whose latents and vectors are kept in memory and drawn from in all later ones,
-            as frozen networks take longer than the flow; 0 to compute them anew in every step. A resumed run collects
-            anew.
+        replay: Number of epochs whose images all steps draw from: their latents, vectors and colours are computed before
+            the first step and kept in memory, as the frozen networks take longer than the flow; 0 to compute those of
+            each batch in its step.
         learning_rate: Learning rate of the denoiser (Adam).
         kwargs: See `CodecModule`. There is no trunk to choose, and entropy models are static.
 
@@ -125,8 +125,7 @@ class CoCliCo(CodecModule):
                 "no negative number, and no rate: what is sent does not learn"
             )
         self.dropout, self.replay = dropout, replay
-        self._kept: list[FlowBatch] = []
-        self._table: FlowBatch | None = None
+        self._table: dict[str, Tensor] | None = None
 
     def setup(self, stage: str) -> None:
         """See `CodecModule.setup`; fit the rotation to training images before the first epoch."""
@@ -136,9 +135,18 @@ class CoCliCo(CodecModule):
             chosen = [torch.from_numpy(images[i].copy()) for i in spread_over(len(images), CALIBRATION)]
             self.codec.calibrate(torch.stack(chosen).permute(0, 3, 1, 2))
 
+    def on_fit_start(self) -> None:
+        """See `ScheduledModule.on_fit_start`; fill the table of `replay`, with the same values whenever a run goes on."""
+        super().on_fit_start()
+        if self.replay:
+            batches = self.trainer.datamodule.first_epochs(self.replay, "latents")  # type: ignore[attr-defined]
+            seen = [_halved(self._seen(batch["image"].to(self.device))) for batch in batches]
+            self._table = {name: torch.cat([part[name] for part in seen]) for name in seen[0]}
+
     def prepare(self, batch: Batch) -> FlowBatch:
-        """The latents, vectors and colours of a batch, of this one or of one that is kept, and what a step draws."""
-        found = self._next(batch)
+        """Latents, vectors and colours, of a batch or as many of the table, and what a step draws at random."""
+        image = batch["image"]
+        found = self._seen(image) if self._table is None else _drawn(self._table, len(image), image.device)
         latent, count = found["latent"], len(found["latent"])
         kept = torch.rand(2, count, device=latent.device) >= self.dropout
         found["noise"] = torch.randn_like(latent)
@@ -166,23 +174,6 @@ class CoCliCo(CodecModule):
         chosen = torch.randint(len(sizes), (len(fine),), device=fine.device)
         return torch.stack([(chosen == i).view(-1, 1, 1, 1) * planes for i, planes in enumerate(sizes)]).sum(0)
 
-    def _next(self, batch: Batch) -> FlowBatch:
-        """What to learn from: the batch, while epochs are collected; then random ones of all that was collected."""
-        wanted = self.replay and self.replay * int(self.trainer.num_training_batches)
-        if wanted and self._table is None and len(self._kept) >= wanted:
-            names = self._kept[0].keys()
-            with torch.autocast(batch["image"].device.type, enabled=False):  # which does not know float16 on CPUs
-                self._table = cast(FlowBatch, {k: torch.cat([cast(Any, x)[k] for x in self._kept]) for k in names})
-            self._kept.clear()
-        if self._table is not None:
-            table = cast(dict[str, Tensor], self._table)
-            places = torch.randint(len(table["latent"]), (len(batch["image"]),), device=batch["image"].device)
-            return cast(FlowBatch, {name: values[places].float() for name, values in table.items()})
-        found = self._seen(batch["image"])
-        if wanted:
-            self._kept.append(cast(FlowBatch, {name: cast(Tensor, value).half() for name, value in found.items()}))
-        return found
-
     @torch.no_grad()
     def _seen(self, image: Tensor) -> FlowBatch:
         """What the frozen networks make of images."""
@@ -190,6 +181,16 @@ class CoCliCo(CodecModule):
         vector, _ = self.codec.quantizer(self.codec.analysis(drawn))
         fine = F.avg_pool2d(to_ycbcr(drawn), 1 << CELLS.start)
         return FlowBatch(latent=self.codec.latent(drawn), vector=vector, fine=fine)
+
+
+def _halved(found: FlowBatch) -> dict[str, Tensor]:
+    return {name: value.half() for name, value in cast(dict[str, Tensor], found).items()}
+
+
+def _drawn(table: dict[str, Tensor], count: int, device: torch.device) -> FlowBatch:
+    """Random rows of a table."""
+    rows = torch.randint(len(table["latent"]), (count,), device=device)
+    return cast(FlowBatch, {name: values[rows].float() for name, values in table.items()})
 
 
 def spread_over(length: int, count: int) -> list[int]:

@@ -23,6 +23,11 @@ Line = tuple[int, int, str, str]
 """Epoch, batch, names and a hash of the values of a training batch."""
 
 
+def line(epoch: int, index: int, batch: dict[str, Any]) -> Line:
+    values = hashlib.sha256(batch["image"].numpy().tobytes()).hexdigest()[:8]
+    return epoch, index, " ".join(batch["name"]), values
+
+
 class Witness(LightningModule):
     """Notes every training batch; draws from torch's global generator as models do."""
 
@@ -33,8 +38,7 @@ class Witness(LightningModule):
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         torch.rand(self.current_epoch + 3)
-        values = hashlib.sha256(batch["image"].numpy().tobytes()).hexdigest()[:8]
-        self.lines.append((self.current_epoch, index, " ".join(batch["name"]), values))
+        self.lines.append(line(self.current_epoch, index, batch))
         loss: torch.Tensor = self.weight * batch["image"].mean()
         return loss
 
@@ -47,6 +51,18 @@ class Witness(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class Early(Callback):
+    """Notes the batches of the first two epochs before training begins, or goes on."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+        self.lines: list[Line] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.lines = [line(*divmod(i, self.batches), batch) for i, batch in enumerate(data.first_epochs(2, "early"))]
 
 
 class Saver(Callback):
@@ -148,6 +164,18 @@ def test_with_workers_too(root: Path, trainer: str) -> None:
     for checkpoint, seen in checkpoints.items():
         if seen in {2, 3}:  # within and at the end of an epoch
             assert run(root, checkpoint=checkpoint, trainer=TRAINERS[trainer], num_workers=2) == whole[seen:]
+
+
+@pytest.mark.parametrize(
+    ("loader", "trainer"), [*((name, "plain") for name in LOADERS), ("2 workers", "limited"), ("resident", "limited")]
+)
+def test_the_first_epochs_can_be_read_before_any_step(root: Path, loader: str, trainer: str) -> None:
+    options, batches = {"trainer": TRAINERS[trainer], **LOADERS[loader]}, 2 if trainer == "limited" else IMAGES // BATCH
+    whole, checkpoints = saved(root, **options)
+    for checkpoint in (None, root / "saved" / f"batch_start.{batches + 1}.ckpt"):
+        early = Early(batches)
+        assert run(root, early, checkpoint=checkpoint, **options) == whole[checkpoints.get(checkpoint, 0) :]
+        assert early.lines == whole[: 2 * batches]
 
 
 def test_batches_of_another_size_continue_the_order(root: Path) -> None:
