@@ -10,6 +10,7 @@ from torch import Tensor
 
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.codecs.pixels import as_decoded, check_range
+from semcomp_pl.coding.colours import CELLS
 from semcomp_pl.coding.container import Kind
 from semcomp_pl.coding.content import Content
 from semcomp_pl.nets.coclico import CoCliCoNet
@@ -33,10 +34,11 @@ class MeaningCodec(NeuralCodec):
         self.point = {"both": colours + vector, "vector": vector, "colours": colours}[shape.sends]
 
     def contents(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
-        """The parts that files get, of what `analyse` finds."""
+        """The parts that files get, of what `analyse` finds; cells are larger where a file would exceed its limit."""
         sent = SENT[self.net.shape.sends]
         found = self.analyse(image, label, keep)
-        return [content._replace(parts={kind: content.parts[kind] for kind in sent}) for content in found]
+        contents = [content._replace(parts={kind: content.parts[kind] for kind in sent}) for content in found]
+        return [self._limited(content, one[None]) for content, one in zip(contents, image, strict=True)]
 
     @torch.no_grad()
     def analyse(self, image: Tensor, label: Tensor | None = None, keep: Tensor | None = None) -> list[Content]:
@@ -50,9 +52,9 @@ class MeaningCodec(NeuralCodec):
             net.heatmap(keep)  # raises
         check_range(image)
         with torch.autocast(self.device.type, enabled=False):
-            drawn = net.resized(as_decoded(image).to(self.device))
+            drawn = self._as_drawn(image)
             _, vectors = net.quantizer(net.analysis(drawn))
-            found = zip(_bytes(vectors), _bytes(net.colours(drawn)), strict=True)
+            found = zip(_bytes(vectors), _bytes(net.colours(drawn, net.shape.downsamplings)), strict=True)
         height, width = image.shape[-2:]
         return [Content(height, width, {Kind.VECTOR: v, Kind.COLOURS: c}) for v, c in found]
 
@@ -65,6 +67,30 @@ class MeaningCodec(NeuralCodec):
             places = [i for i, other in enumerate(kinds) if other == kind]
             found |= zip(places, self._draw([contents[i] for i in places]), strict=True)
         return [found[i] for i in range(len(contents))]
+
+    def _limited(self, content: Content, image: Tensor) -> Content:
+        """The content of an image (1, 3, H, W) with the smallest cells whose file keeps the limit, or its vector alone.
+
+        Without a vector, the largest cells are sent whatever they take.
+        """
+        shape = self.net.shape
+        for downsamplings in range(shape.downsamplings + 1, CELLS.stop):
+            if self._keeps_limit(content):
+                return content
+            with torch.autocast(self.device.type, enabled=False):
+                colours = self.net.colours(self._as_drawn(image), downsamplings)
+            content = content.with_part(Kind.COLOURS, _bytes(colours)[0])
+        if self._keeps_limit(content) or Kind.VECTOR not in content.parts:
+            return content
+        return content._replace(parts={Kind.VECTOR: content.parts[Kind.VECTOR]})
+
+    def _keeps_limit(self, content: Content) -> bool:
+        """Whether a file is as small as it must be, or has no colours to be made smaller by."""
+        limit = self.net.shape.limit
+        return not limit or Kind.COLOURS not in content.parts or len(self.file.write(content)) <= limit
+
+    def _as_drawn(self, image: Tensor) -> Tensor:
+        return self.net.resized(as_decoded(image).to(self.device))
 
     def _draw(self, contents: Sequence[Content]) -> Tensor:
         height, width = contents[0][:2]

@@ -86,7 +86,7 @@ class StableUnclip(CodecFacts):
         self.quantizer, self.unit = Quantizer(levels).to(device), best_step(levels)
         self.fingerprint = _fingerprint(Path(directory), [levels, pixels])
         vector = VectorCoder(self.pipeline.image_normalizer.mean.shape[-1], levels)
-        sections = [VectorSection(vector), ColourSection(ColourCoder(), downsamplings, pixels)]
+        sections = [VectorSection(vector), ColourSection(ColourCoder(), pixels)]
         self.file = ImageFile(self.fingerprint, sections)
         parts = {"both": f"d{downsamplings}L{levels}", "vector": f"L{levels}", "colours": f"d{downsamplings}"}
         self.point = parts[sends]

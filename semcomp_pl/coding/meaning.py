@@ -49,23 +49,26 @@ class VectorSection(SectionCoder):
 class ColourSection(SectionCoder):
     """The mean colours (3, rows, columns), 0..23, of the cells of a picture as it is drawn.
 
-    The number of the coder is the size of the cells: 2^3 to 2^6 pixels. So a model reads maps of all sizes.
+    The number of the coder is the size of the cells: 2^3 to 2^6 pixels. So a model writes and reads maps of all sizes.
 
     Args:
         coder: Coder of colour maps.
-        downsamplings: Size d of the cells of maps that are written.
         pixels: Number of pixels of a picture as it is drawn.
     """
 
     kind, required = Kind.COLOURS, False
     coders = ("", "", "", "cells of 8", "cells of 16", "cells of 32", "cells of 64")
 
-    def __init__(self, coder: ColourCoder, downsamplings: int, pixels: int) -> None:
-        self.coder, self.downsamplings, self.pixels = coder, downsamplings, pixels
+    def __init__(self, coder: ColourCoder, pixels: int) -> None:
+        self.coder, self.pixels = coder, pixels
 
     def encode(self, content: Content) -> Section:
-        """The section of a map."""
-        return Section(self.kind, self.downsamplings, self.coder.encode(content.parts[self.kind]))
+        """The section of a map, whose shape tells the size of its cells."""
+        from semcomp_pl.coding.colours import drawn_size
+
+        colours = content.parts[self.kind]
+        rows, _ = drawn_size(content.height, content.width, self.pixels)
+        return Section(self.kind, (rows // colours.shape[1]).bit_length() - 1, self.coder.encode(colours))
 
     def decode(self, section: Section, content: Content) -> NDArray[np.uint8]:
         """The map (3, rows, columns)."""

@@ -68,14 +68,17 @@ class CoCliCo(CodecModule):
         latent_weights: Directory of the latent space's files; torch.hub's if not given.
         pixels: Number of pixels of a picture as it is drawn, whatever the image's size: 2^12 to 2^20.
         sends: What files hold: `both`, the `vector` or the `colours`.
+        max_bytes: Largest size of a file in bytes; 0 for no limit. Where it would be exceeded, cells are larger, and
+            where that does not help, a file with a vector has no colours. If not given, it is 60 for `downsamplings` of
+            5 or 6 and `pixels` of at most 2^15, and there is none otherwise.
         steps: Steps of the sampler.
         guidance: Weight w of v and c in the flow u_none + w (u - u_none).
         colour_guidance: Scale of the guidance to c; 0 for none.
         noise_seed: Seed of ε in coding.
         dropout: Probability that v, and independently c, is left out in training.
-        replay: Number of epochs whose images all steps draw from: their latents, vectors and colours are computed before
-            the first step and kept in memory, as the frozen networks take longer than the flow; 0 to compute those of
-            each batch in its step.
+        replay: Number of epochs whose images all steps draw from: their latents, vectors and colours are computed
+            before the first step and kept in memory, as the frozen networks take longer than the flow; 0 to compute
+            those of each batch in its step.
         learning_rate: Learning rate of the denoiser (Adam).
         kwargs: See `CodecModule`. There is no trunk to choose, and entropy models are static.
 
@@ -100,6 +103,7 @@ class CoCliCo(CodecModule):
         latent_weights: str | None = None,
         pixels: int = 1 << 15,
         sends: Sends = "both",
+        max_bytes: int | None = None,
         steps: int = 20,
         guidance: float = 2.5,
         colour_guidance: float = 1.0,
@@ -136,7 +140,7 @@ class CoCliCo(CodecModule):
             self.codec.calibrate(torch.stack(chosen).permute(0, 3, 1, 2))
 
     def on_fit_start(self) -> None:
-        """See `ScheduledModule.on_fit_start`; fill the table of `replay`, with the same values whenever a run goes on."""
+        """See `ScheduledModule.on_fit_start`; fill the table of `replay`, with the same values when a run goes on."""
         super().on_fit_start()
         if self.replay:
             batches = self.trainer.datamodule.first_epochs(self.replay, "latents")  # type: ignore[attr-defined]

@@ -26,6 +26,8 @@ from semcomp_pl.types import CodecOutput
 
 Sends = Literal["both", "vector", "colours"]
 
+USUAL_LIMIT = 60
+"""Largest size in bytes of a file with cells of 32 or 64 pixels of a picture of 2^15."""
 LATENTS = 64
 """Number of images whose latents `calibrate` looks at."""
 
@@ -44,6 +46,7 @@ class CoCliCoShape(CodecShape):
         latent_weights: Directory of the latent space's files; torch.hub's if not given.
         pixels: Number of pixels of a picture as it is drawn, whatever the size of the image.
         sends: Parts that a file gets.
+        max_bytes: Largest size of a file; 0 for no limit, and if not given, see `limit`.
         steps: Number of steps of the sampler.
         guidance: Weight w of what vector and colours change in the flow; 1 for the flow as it was learnt.
         colour_guidance: Scale s of the guidance to the colour map; 0 for none.
@@ -62,6 +65,7 @@ class CoCliCoShape(CodecShape):
     latent_weights: str | None = None
     pixels: int = 1 << 15
     sends: Sends = "both"
+    max_bytes: int | None = None
     steps: int = 20
     guidance: float = 2.5
     colour_guidance: float = 1.0
@@ -81,8 +85,17 @@ class CoCliCoShape(CodecShape):
                 f"steps={self.steps}, guidance={self.guidance}, colour_guidance={self.colour_guidance} and "
                 f"noise_seed={self.noise_seed} found, expected 1 to 1000 steps and no negative number"
             )
+        if self.limit < 0:
+            raise SemcompError(f"max_bytes={self.max_bytes} found, expected a number of bytes, or 0 for no limit")
         if self.sends not in ("both", "vector", "colours"):
             raise SemcompError(f"sends={self.sends} found, expected both, vector or colours")
+
+    @property
+    def limit(self) -> int:
+        """Largest size of a file in bytes; 0 for no limit, as is usual for many cells."""
+        if self.max_bytes is not None:
+            return self.max_bytes
+        return USUAL_LIMIT if self.downsamplings >= 5 and self.pixels <= 1 << 15 else 0
 
 
 class CoCliCoNet(CodecNet):
@@ -96,7 +109,7 @@ class CoCliCoNet(CodecNet):
     shape: CoCliCoShape
     identity = ("levels", "embedder", "latent_space", "pixels")
     options = (
-        *("sends", "downsamplings", "steps", "guidance", "colour_guidance", "noise_seed"),
+        *("sends", "downsamplings", "max_bytes", "steps", "guidance", "colour_guidance", "noise_seed"),
         *("embedder_weights", "latent_weights"),
     )
     latent_mean: Tensor
@@ -182,7 +195,7 @@ class CoCliCoNet(CodecNet):
         """The coders of vector and colour map, each of which a file may lack."""
         tables = cast(MeaningTables, self.entropy)
         vector, colours = tables.vector_coder(), tables.colour_coder()
-        return [VectorSection(vector), ColourSection(colours, self.shape.downsamplings, self.shape.pixels)]
+        return [VectorSection(vector), ColourSection(colours, self.shape.pixels)]
 
     def bpp_bound(self, height: int, width: int) -> float:
         """C log2 L bits for the vector, and 3 log2 24 for each cell of the colour map."""
@@ -200,7 +213,7 @@ class CoCliCoNet(CodecNet):
         drawn = self.resized(image)
         latent = self.analysis(drawn)
         vector, symbols = self.quantizer(latent)
-        colours = colour_values(self.colours(drawn))
+        colours = colour_values(self.colours(drawn, self.shape.downsamplings))
         parts = {"vector": (vector, None), "colours": (None, colours), "both": (vector, colours)}
         return CodecOutput(self.draw(*parts[self.shape.sends], *image.shape[-2:]), latent, symbols)
 
@@ -213,9 +226,9 @@ class CoCliCoNet(CodecNet):
         latent: Tensor = self.rotation(self.embedder(image))
         return latent
 
-    def colours(self, image: Tensor) -> Tensor:
-        """The colour map (B, 3, rows, columns) of images as they are drawn, long, 0..23."""
-        return colour_symbols(F.avg_pool2d(to_ycbcr(image), self.grid.step))
+    def colours(self, image: Tensor, downsamplings: int) -> Tensor:
+        """The map (B, 3, rows, columns) of images as they are drawn, in cells of 2^d pixels; long, 0..23."""
+        return colour_symbols(F.avg_pool2d(to_ycbcr(image), 1 << downsamplings))
 
     def latent(self, image: Tensor) -> Tensor:
         """z: the latents (B, K, h, w) of images as they are drawn, of mean 0 and deviation 1 in each channel."""

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
 import semcomp_pl
 from semcomp_pl.cli import main
@@ -15,6 +18,7 @@ from semcomp_pl.coding.container import Kind, parse
 from semcomp_pl.errors import FileError, SemcompError
 from tests.lab import scene, write_png
 
+WEIGHTS = Path(__file__).parents[2] / "weights"
 PARTS = {"both": [Kind.VECTOR, Kind.COLOURS], "vector": [Kind.VECTOR], "colours": [Kind.COLOURS]}
 
 
@@ -36,6 +40,59 @@ def test_any_parts_and_cells_are_read_by_the_model_as_it_is(
         assert torch.equal(opened().decompress(data), measured)
         assert rates.bpp_bound == pytest.approx(writer.net.bpp_bound(*size))
         assert rates.bpp == 8 * len(data) / (size[0] * size[1])
+
+
+def test_a_limit_takes_larger_cells_and_then_leaves_the_colours_out(opened: Callable[..., NeuralCodec]) -> None:
+    images = torch.stack([scene(64, 64), scene(64, 64, 1).round()])
+    sizes = [opened(downsamplings=d).compress_batch(images) for d in (3, 4, 5, 6)]
+    vectors = opened(sends="vector").compress_batch(images)
+    limits = {len(file) + off for _, file in sizes for off in (0, -1)}
+    for limit in limits:
+        found = opened(downsamplings=3, max_bytes=limit).compress_batch(images)
+        for data, *choice in zip(found, *sizes, vectors, strict=True):
+            assert data == next(file for file in choice if len(file) <= limit)
+    assert opened(downsamplings=3, max_bytes=1).compress_batch(images) == vectors
+    coarsest = opened(sends="colours", downsamplings=6).compress_batch(images)
+    assert opened(sends="colours", downsamplings=3, max_bytes=1).compress_batch(images) == coarsest
+
+
+def hard(kind: str, block: int, height: int, width: int, seed: int) -> Tensor:
+    """Blocks of noise, saturated colours at random, or a checkerboard of two of them, (3, H, W)."""
+    rows, columns = -(-height // block), -(-width // block)
+    values = torch.rand(3, rows, columns, generator=torch.Generator().manual_seed(seed))
+    if kind == "saturated":
+        values = values.round()
+    if kind == "checkerboard":
+        odd = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
+        values = torch.where(odd > 0, values[:, :1, :1].round(), 1 - values[:, :1, :1].round())
+    return values.repeat_interleave(block, 1).repeat_interleave(block, 2)[:, :height, :width]
+
+
+@pytest.fixture(scope="module")
+def released() -> list[NeuralCodec]:
+    """The released model as it is, then with cells of 32 and 64 pixels and no limit, and its vector alone."""
+    points: list[dict[str, Any]] = [{}, {"max_bytes": 0}, {"max_bytes": 0, "downsamplings": 6}, {"sends": "vector"}]
+    return [semcomp_pl.load(WEIGHTS / "coclico", options=options) for options in points]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(["noise", "saturated", "checkerboard"]),
+    block=st.sampled_from([1, 16, 32, 64, 100]),
+    size=st.sampled_from([(128, 256), (512, 768), (96, 96), (16, 2000)]),
+    seed=st.integers(0, 99),
+)
+@example(kind="saturated", block=64, size=(128, 256), seed=1)
+@example(kind="checkerboard", block=32, size=(128, 256), seed=0)
+@example(kind="saturated", block=128, size=(512, 768), seed=0)
+def test_no_file_of_the_released_model_exceeds_60_bytes(
+    released: list[NeuralCodec], kind: str, block: int, size: tuple[int, int], seed: int
+) -> None:
+    image = hard(kind, block, *size, seed)
+    data, *choice = (codec.compress(image) for codec in released)
+    assert data == next(file for file in choice if len(file) <= 60)
+    if size == (512, 768):
+        assert 8 * len(data) / (512 * 768) <= 0.004
 
 
 def test_files_of_several_kinds_are_decoded_together(opened: Callable[..., NeuralCodec]) -> None:
@@ -74,6 +131,8 @@ def test_options_that_the_model_has_not_are_named(opened: Callable[..., NeuralCo
         semcomp_pl.load(fitted["plain_gan"], options={"steps": 3})
     with pytest.raises(SemcompError, match="steps=0"):
         opened(steps=0)
+    with pytest.raises(SemcompError, match="max_bytes=-1"):
+        opened(max_bytes=-1)
 
 
 @pytest.mark.parametrize("sends", PARTS)

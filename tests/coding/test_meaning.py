@@ -77,7 +77,7 @@ def test_every_vector_comes_back(channels: int, levels: int, seed: int, fitted: 
 
 
 def test_sections_refuse_what_the_model_has_not() -> None:
-    vector, colours = VectorSection(VectorCoder(4, 2)), ColourSection(ColourCoder(), 5, 1 << 15)
+    vector, colours = VectorSection(VectorCoder(4, 2)), ColourSection(ColourCoder(), 1 << 15)
     content = Content(128, 256, {})
     with pytest.raises(FileError, match="vector coder 1 found, which this model has not"):
         vector.decode(Section(Kind.VECTOR, STATIC, b"\1"), content)
@@ -86,12 +86,13 @@ def test_sections_refuse_what_the_model_has_not() -> None:
             colours.decode(Section(Kind.COLOURS, coder, b"\1"), content)
 
 
-def test_maps_of_all_sizes_are_read_whatever_size_is_written() -> None:
-    reader = ColourSection(ColourCoder(), 5, 1 << 15)
+def test_maps_of_all_sizes_are_written_and_read() -> None:
+    coder = ColourSection(ColourCoder(), 1 << 15)
     for size, shape in ((3, (16, 32)), (4, (8, 16)), (5, (4, 8)), (6, (2, 4))):
         content = Content(128, 256, {Kind.COLOURS: colour_map(*shape)})
-        section = ColourSection(ColourCoder(), size, 1 << 15).encode(content)
-        assert np.array_equal(reader.decode(section, content), content.parts[Kind.COLOURS])
+        section = coder.encode(content)
+        assert section.coder == size
+        assert np.array_equal(coder.decode(section, content), content.parts[Kind.COLOURS])
 
 
 @given(st.integers(1, 65535), st.integers(1, 65535), st.integers(12, 20))
