@@ -17,6 +17,7 @@ from semcomp_pl.files.places import configs_root
 from tests.lab import ADVERSARIAL, CODECS, Lab, write_images
 from tests.launchers import alike, by_lightning, by_srun, fit_arguments
 from tests.processes import call_two
+from tests.runs import differing
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,8 @@ class Gradients(Callback):
 
 def trained(lab: Lab, name: str, batch_size: int, **options: Any) -> tuple[list[list[Tensor]], dict[str, Tensor]]:
     """First gradients, and the weights after six steps."""
-    model, data, gradients = lab.model(name), lab.data(), Gradients()
+    drawn = {"replay": 2} if name == "coclico" else {}
+    model, data, gradients = lab.model(name, **drawn), lab.data(), Gradients()
     data.batch_size = batch_size
     lab.trainer(3, [gradients], limit_val_batches=0, **options).fit(model, datamodule=data)
     return gradients.found, model.state_dict()
@@ -94,15 +96,31 @@ def shared(rank: int) -> dict[str, Any]:
     os.environ["LOCAL_RANK"] = str(rank)
     lab = Lab(Path(os.environ["LAB"]), os.environ["LAB_SEGMENTER"])
     config = yaml.safe_load((configs_root() / "trainer" / "ddp.yaml").read_text())["trainer"]["strategy"]
-    return {name: trained(lab, name, 2, devices=2, strategy=DDPStrategy(**config["init_args"])) for name in EQUAL}
+    names = [*EQUAL, "coclico"]
+    return {name: trained(lab, name, 2, devices=2, strategy=DDPStrategy(**config["init_args"])) for name in names}
 
 
-def test_two_ranks_train_as_one_process_with_batches_of_twice_the_size(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def ranks(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What `shared` returns in each of two processes."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LAB", str(lab.root))
+        environment.setenv("LAB_SEGMENTER", lab.segmenter)
+        return call_two(shared, tmp_path_factory.mktemp("ranks"))
+
+
+def test_two_ranks_train_one_flow_from_the_rotation_that_one_process_fits(
+    lab: Lab, ranks: list[dict[str, Any]]
 ) -> None:
-    monkeypatch.setenv("LAB", str(lab.root))
-    monkeypatch.setenv("LAB_SEGMENTER", lab.segmenter)
-    ranks = call_two(shared, tmp_path)
+    assert differing(ranks[0]["coclico"], ranks[1]["coclico"]) == []
+    weights, (_, alone) = ranks[0]["coclico"][1], trained(lab, "coclico", 4)
+    fitted = [name for name in alone if not name.startswith("codec.generator.")]
+    assert {"codec.encoder.weight", "codec.encoder.bias", "codec.latent_mean", "codec.colour_weight"} < set(fitted)
+    assert weights["codec.encoder.weight"].any()
+    assert differing({name: weights[name] for name in fitted}, {name: alone[name] for name in fitted}) == []
+
+
+def test_two_ranks_train_as_one_process_with_batches_of_twice_the_size(lab: Lab, ranks: list[dict[str, Any]]) -> None:
     for name in EQUAL:
         gradients, weights = trained(lab, name, 4)
         for shared_gradients, shared_weights in (ranks[0][name], ranks[1][name]):

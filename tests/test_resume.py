@@ -97,7 +97,7 @@ TWICE = ["on_train_batch_end:7", "on_train_batch_end:1", "on_train_batch_start:2
         ("rate_distortion", ["--trainer.val_check_interval=0.5"], 1, [["on_validation_end:3"], TWICE]),
         ("rate_distortion", ["--trainer.max_steps=10"], 1, [["on_train_batch_end:10"], ["on_train_epoch_end:3"]]),
     ],
-    ids="draws workers resident ranks accumulate replay segmenter rhythm rare often budget".split(),
+    ids=["draws", "workers", "resident", "ranks", "windows", "replay", "pspnet", "rhythm", "rare", "often", "budget"],
 )
 def test_a_run_that_was_killed_ends_like_one_that_was_not(
     model: str, flags: list[str], ranks: int, deaths: list[list[str]], place: Place
