@@ -25,6 +25,7 @@ from semcomp_pl.coding.vector import VectorCoder
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.coclico import Sends, best_step, resize
 from semcomp_pl.nets.colour_map import colour_symbols, colour_values
+from semcomp_pl.nets.extra import diffusers_part
 from semcomp_pl.nets.latent_space import to_ycbcr
 from semcomp_pl.nets.quantizer import Quantizer
 from semcomp_pl.nets.sampler import ColourGuidance, noise
@@ -200,17 +201,14 @@ def guided(scheduler: Any, guide: ColourGuidance) -> Any:
 
 
 def _load(directory: str) -> Any:
-    try:
-        from diffusers import StableUnCLIPImg2ImgPipeline
-    except (ImportError, RuntimeError):
-        raise SemcompError("diffusers or transformers is not installed; pip install semcomp_pl[coclico]") from None
+    kind = diffusers_part("StableUnCLIPImg2ImgPipeline")
     if not (Path(directory) / "model_index.json").is_file():
         raise SemcompError(
             f"{directory}: no pipeline found, expected a directory with model_index.json; fetch one, such as "
             "https://huggingface.co/stabilityai/stable-diffusion-2-1-unclip-small, and name its directory"
         )
     try:
-        return StableUnCLIPImg2ImgPipeline.from_pretrained(directory, local_files_only=True)  # type: ignore[no-untyped-call]
+        return kind.from_pretrained(directory, local_files_only=True)
     except (OSError, ValueError, TypeError) as error:
         raise SemcompError(f"{directory}: no readable Stable unCLIP ({str(error).splitlines()[0]})") from None
 

@@ -1,12 +1,11 @@
 """The network that turns noise into a latent, told what the picture means and which colours it has where."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.nets.extra import diffusers_part
 
 PLANES, ROWS, COLUMNS = 8, 4, 8
 """Number and size of the planes that the vector is laid out on."""
@@ -44,7 +43,7 @@ class Denoiser(nn.Module):
                 "U-Net has no others"
             )
         widths = (filters, 3 * filters // 2, 2 * filters)
-        self.unet = _unet()(
+        self.unet = diffusers_part("UNet2DModel")(
             in_channels=channels + COLOURS + PLANES,
             out_channels=channels,
             block_out_channels=widths,
@@ -76,11 +75,3 @@ class Denoiser(nn.Module):
         seen = torch.cat([noisy, colours, planes], 1).contiguous(memory_format=torch.channels_last)
         velocity: Tensor = self.unet(seen, 1000 * time, class_labels=self.features(vector), return_dict=False)[0]
         return velocity
-
-
-def _unet() -> Any:
-    try:
-        from diffusers import UNet2DModel  # here, because it takes a second to import, and is an extra
-    except ImportError:
-        raise SemcompError("diffusers is not installed; pip install semcomp_pl[coclico]") from None
-    return UNet2DModel

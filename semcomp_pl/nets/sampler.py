@@ -1,15 +1,14 @@
 """Sampling of a flow from fixed noise, guided to a map of colours."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.colour_map import within_steps
+from semcomp_pl.nets.extra import diffusers_part
 from semcomp_pl.nets.latent_space import to_ycbcr
 
 LOOKS = 4
@@ -93,7 +92,7 @@ def sample(
         steps: Number of steps.
         guide: Changes the predicted z_0 in every step, if given.
     """
-    scheduler = _scheduler()
+    scheduler = diffusers_part("FlowMatchEulerDiscreteScheduler")()
     scheduler.set_timesteps(steps, device=start.device)
     latent: Tensor = start
     for step, sigma in zip(scheduler.timesteps, scheduler.sigmas[:-1].tolist(), strict=True):
@@ -102,11 +101,3 @@ def sample(
             moved = (latent - guide(latent - sigma * moved)) / sigma
         latent = scheduler.step(moved, step, latent, return_dict=False)[0]
     return latent
-
-
-def _scheduler() -> Any:
-    try:
-        from diffusers import FlowMatchEulerDiscreteScheduler  # here, because it takes a second, and is an extra
-    except ImportError:
-        raise SemcompError("diffusers is not installed; pip install semcomp_pl[coclico]") from None
-    return FlowMatchEulerDiscreteScheduler()  # type: ignore[no-untyped-call]

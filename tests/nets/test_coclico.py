@@ -1,6 +1,8 @@
 """CoCliCo's frozen parts, its rotation, its noise, and the guidance of its flow to a colour map."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.coclico import CoCliCoNet, CoCliCoShape, best_step
 from semcomp_pl.nets.colour_map import colour_planes, colour_symbols, colour_values
 from semcomp_pl.nets.embedder import EfficientNetLite0, OpenClip, embedding_dimensions, make_embedder
+from semcomp_pl.nets.extra import diffusers_part
 from semcomp_pl.nets.latent_space import CHANNELS, Pixels, latent_space, to_rgb, to_ycbcr
 from semcomp_pl.nets.sampler import ColourGuidance, noise, sample
 from tests.lab import scene
+from tests.processes import environment
 
 TINY = CoCliCoShape(filters=16, channels=6, latent_space="pixels", pixels=4096, steps=3)
 
@@ -219,3 +223,12 @@ def test_clip_is_read_from_a_local_checkpoint(tmp_path: Path) -> None:
         make_embedder("open_clip:ViT-tiny", str(tmp_path / "missing.pt"))
     with pytest.raises(SemcompError, match="open_clip knows no 'ViT-none'"):
         embedding_dimensions("open_clip:ViT-none")
+
+
+def test_diffusers_is_imported_without_a_word_or_named_if_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from semcomp_pl.nets.extra import diffusers_part as part; part('UNet2DModel')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(SemcompError, match="diffusers or transformers is not installed"):
+        diffusers_part("UNet2DModel")
