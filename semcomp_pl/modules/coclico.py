@@ -144,8 +144,8 @@ class CoCliCo(CodecModule):
         super().on_fit_start()
         if self.replay:
             batches = self.trainer.datamodule.first_epochs(self.replay, "latents")  # type: ignore[attr-defined]
-            seen = [_halved(self._seen(batch["image"].to(self.device))) for batch in batches]
-            self._table = {name: torch.cat([part[name] for part in seen]) for name in seen[0]}
+            parts = [self._rows(batch["image"].to(self.device)) for batch in batches]
+            self._table = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def prepare(self, batch: Batch) -> FlowBatch:
         """Latents, vectors and colours, of a batch or as many of the table, and what a step draws at random."""
@@ -178,6 +178,12 @@ class CoCliCo(CodecModule):
         chosen = torch.randint(len(sizes), (len(fine),), device=fine.device)
         return torch.stack([(chosen == i).view(-1, 1, 1, 1) * planes for i, planes in enumerate(sizes)]).sum(0)
 
+    def _rows(self, image: Tensor) -> dict[str, Tensor]:
+        """Rows of the table, in half precision, computed in the precision of a step."""
+        with self.trainer.precision_plugin.train_step_context():
+            found = cast(dict[str, Tensor], self._seen(image))
+        return {name: value.half() for name, value in found.items()}
+
     @torch.no_grad()
     def _seen(self, image: Tensor) -> FlowBatch:
         """What the frozen networks make of images."""
@@ -185,10 +191,6 @@ class CoCliCo(CodecModule):
         vector, _ = self.codec.quantizer(self.codec.analysis(drawn))
         fine = F.avg_pool2d(to_ycbcr(drawn), 1 << CELLS.start)
         return FlowBatch(latent=self.codec.latent(drawn), vector=vector, fine=fine)
-
-
-def _halved(found: FlowBatch) -> dict[str, Tensor]:
-    return {name: value.half() for name, value in cast(dict[str, Tensor], found).items()}
 
 
 def _drawn(table: dict[str, Tensor], count: int, device: torch.device) -> FlowBatch:
