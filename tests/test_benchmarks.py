@@ -10,12 +10,14 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from semcomp_pl.compare.summary import Estimate, Point, Summary
 from tests.lab import CONFIGS, Lab
 from tests.processes import environment
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
+import coclico_page  # noqa: E402
 from fits import Bench, Case, Data, Figures, run_together  # noqa: E402
 from gpu import Row, _timed  # noqa: E402
 from plain_loop import PlainLoop  # noqa: E402
@@ -117,6 +119,43 @@ def test_a_report_of_some_models(tmp_path: Path) -> None:
 
 def test_tables() -> None:
     assert table([{"a": "1"}, {"b": "2"}]) == "| a | b |\n| --- | --- |\n| 1 |  |\n|  | 2 |\n"
+
+
+def point(codec: str, name: str, size: float, metrics: dict[str, float]) -> Point:
+    estimates = {metric: Estimate(value) for metric, value in metrics.items()}
+    bpp = Estimate(8 * size / (128 * 256))
+    return Point(codec, name, "model", None, 20, 0, 0, bpp, {"total": size}, estimates, None, None, None)
+
+
+def test_tables_of_coclicos_page_are_renewed_in_place() -> None:
+    metrics = dict(zip(coclico_page.METRICS, (0.5, 0.25, 1.0, 0.75, 20.125), strict=True))
+    guided, unguided = (point(*key, 41.0, metrics) for key in (coclico_page.USUAL, coclico_page.UNGUIDED))
+    others = [point("PlainGAN", f"d4C{c}L5", 34.0 * c, metrics | {"psnr": 22.0}) for c in (8, 3)]
+    webp = point("smallest WebP", "q0", 5.0, {"psnr": 24.696})
+    summary = Summary([], [], [], [], [webp, *others, unguided, guided], None, [], [], [], 1, 0.95, 0, {})
+    page = coclico_page.PAGE.read_text()
+    before = page.splitlines()
+    codecs = coclico_page.codecs_table(summary)
+    assert codecs[2:] == [
+        "| **CoCliCo, vector + 8x4 colours**, the default | 41.0 | 0.0100 | 0.500 | 0.250 | 1.000 | 0.750 | 20.12 |",
+        "| PlainGAN, C = 3 | 102.0 | 0.0249 | 0.500 | 0.250 | 1.000 | 0.750 | 22.00 |",
+        "| PlainGAN, C = 8 | 272.0 | 0.0664 | 0.500 | 0.250 | 1.000 | 0.750 | 22.00 |",
+        "| WebP, smallest file | 5.0 | 0.0012 |  |  |  |  | 24.70 |",
+    ]
+    guidance = coclico_page.guidance_table(summary, {0.0: ("9, 8, 7", "0.40"), 1.0: ("3, 2, 1", "0.80")})
+    assert guidance[2:] == [
+        "| guided | 0.500 | 0.250 | 1.000 | 20.12 | 3, 2, 1 | 0.80 |",
+        "| not guided | 0.500 | 0.250 | 1.000 | 20.12 | 9, 8, 7 | 0.40 |",
+    ]
+    for lines in (codecs, guidance):
+        page = coclico_page.renewed(page, lines)
+    after = page.splitlines()
+    assert "\n".join(codecs) in page
+    assert "\n".join(guidance) in page
+    kept = [line for line in before if not line.startswith("| ")]
+    assert [line for line in after if not line.startswith("| ")] == kept
+    with pytest.raises(ValueError, match="0 tables found"):
+        coclico_page.renewed("", codecs)
 
 
 def test_aims_relative_to_another_line() -> None:
