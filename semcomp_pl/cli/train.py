@@ -34,13 +34,12 @@ from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint
 from semcomp_pl.training.entropy import STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
 from semcomp_pl.training.outcome import file_rates, outcome
+from semcomp_pl.training.precision import PreciseTrainer, settled
 from semcomp_pl.training.progress import ProgressLine
 from semcomp_pl.training.quiet import ModelLine, silence
 from semcomp_pl.training.record import TrainingRecord
 from semcomp_pl.training.stopping import StopAtSignal
 from semcomp_pl.training.tracking import send_outcome, settle
-
-PRECISIONS = (None, "32", "32-true", 32, "bf16", "bf16-mixed")
 
 
 class SemcompCLI(LightningCLI):
@@ -62,6 +61,7 @@ class SemcompCLI(LightningCLI):
             LightningModule,
             ImageDataModule,
             subclass_mode_model=True,
+            trainer_class=PreciseTrainer,
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
@@ -129,19 +129,15 @@ class SemcompCLI(LightningCLI):
         """Do nothing: Lightning would let a checkpoint's arguments override flags such as `--model.judge`."""
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run's directory and the checkpoint before anything is built."""
+        """Settle the run's directory, the checkpoint and the precision before anything is built."""
         config = self.config[self.subcommand]
-        if config.trainer.precision not in PRECISIONS:
-            raise SemcompError(
-                f"precision={config.trainer.precision} found, expected 32-true or bf16-mixed: float16, whose "
-                "gradients must be scaled, is not supported"
-            )
         if config.trainer.accelerator in {"gpu", "cuda"} and not _has_gpu():
             raise SemcompError(
                 f"accelerator={config.trainer.accelerator} found, but no GPU that torch can use; train on the CPU with "
                 "--trainer=cpu (configs/trainer/cpu.yaml), or install a torch for this machine's GPU"
             )
         self._find_run(config)
+        config.trainer.precision = settled(config.trainer.precision, config.trainer.accelerator, self.run)
         # Lightning loads checkpoints; an export is loaded by `_fill`.
         export = self.checkpoint is None or self.checkpoint.is_dir()
         config.ckpt_path = None if export or self.subcommand == "fit" else str(self.checkpoint)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -180,7 +180,25 @@ def make_segmenter(
     if isinstance(features, EfficientNetFeatures):
         last = features.feature_info.get_dicts()[-1]["module"].partition(".")[2]
         features.blocks = features.blocks[: int(last) + 1]
+    for module in net.modules():
+        if type(module) is nn.Conv2d and module.groups > 1 and max(module.dilation) > 1:
+            module.__class__ = DilatedGroups
     return net
+
+
+class DilatedGroups(nn.Conv2d):
+    """A dilated convolution in groups that computes in float32 on the processor.
+
+    In bf16 and channels_last, oneDNN leaves parts of its weight's gradient as it found them in memory (torch 2.14,
+    AVX512_BF16, wide enough inputs); without groups or dilation it does not.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if input.device.type != "cpu":
+            return cast(Tensor, super()._conv_forward(input, weight, bias))
+        with torch.autocast("cpu", enabled=False):
+            output = cast(Tensor, super()._conv_forward(input.float(), weight, bias))
+        return output.to(input.dtype)
 
 
 class AuxiliaryHead(nn.Sequential):

@@ -19,6 +19,7 @@ _SILENT = (
 _SAID = (
     "Tip:",
     "TPU available:",
+    "Using bfloat16 Automatic Mixed Precision",  # `ModelLine`
     "Restoring states from the checkpoint path",  # another line says that they were
     "Trainer already configured with model summary callbacks",  # `ModelLine`
     "`Trainer.fit` stopped: `max_epochs=",  # the end of `fit` says how many
@@ -37,15 +38,16 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 
 
 class ModelLine(ModelSummary):
-    """Says in one line what is trained.
+    """Says in one line what is trained, where, and in which precision.
 
     Lightning's table counts no operations before a first batch, so that it ends with 0 FLOPs, and counts modules, which
     nobody trains by.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the model and the parameters of its parts."""
+        """Name the model, the parameters of its parts, the device and the precision."""
         counts = {name: sum(p.numel() for p in part.parameters()) for name, part in pl_module.named_children()}
         parts = ", ".join(f"{name} {get_human_readable_count(n).strip()}" for name, n in counts.items() if n)
         if trainer.is_global_zero:
-            print(f"{type(pl_module).__name__}, parameters: {parts}; on {trainer.strategy.root_device}", flush=True)
+            where = f"on {trainer.strategy.root_device} in {trainer.precision}"
+            print(f"{type(pl_module).__name__}, parameters: {parts}; {where}", flush=True)

@@ -75,7 +75,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
         (["--data.batch_size=0"], "data.batch_size=0 found, expected 1 or more; set --data.batch_size"),
         (["--data.num_workers=-1"], "data.num_workers=-1 found, expected 0 or more"),
         (["--data.size=[0,64]"], "data.size=(0, 64) found, expected 1 or more"),
-        (["--trainer.precision=16-mixed"], "precision=16-mixed found, expected 32-true or bf16-mixed"),
+        (["--trainer.precision=16-mixed"], "precision=16-mixed found, expected 32-true, bf16-mixed or auto"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.nets.segmenter import Segmenter, wheel_weights
@@ -66,6 +67,28 @@ def test_predictions_do_not_depend_on_autocast() -> None:
     expected = segmenter.predict(image)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(segmenter.predict(image), expected)
+
+
+@pytest.mark.parametrize(("architecture", "stride"), [("pspnet", 8), ("deeplabv3plus", None)])
+def test_dilated_convolutions_have_the_gradients_of_float32_in_bf16(architecture: str, stride: int | None) -> None:
+    """Those of a network's layers, alone on features as wide as they are in training."""
+    torch.manual_seed(0)
+    net = Segmenter(architecture, "tu-tf_efficientnet_lite0", 4, stride, 4)
+    layers = {
+        (layer.in_channels, layer.kernel_size, layer.dilation): layer
+        for layer in net.modules()
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1 and max(layer.dilation) > 1
+    }
+    assert len(layers) >= 2
+    for layer in layers.values():
+        x = torch.randn(2, layer.in_channels, 32, 40).bfloat16().contiguous(memory_format=torch.channels_last)
+        weight, seed = layer.weight, torch.randn(2, layer.out_channels, 32, 40)
+        (expected,) = torch.autograd.grad(layer(x.float()), weight, seed)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x)
+        (found,) = torch.autograd.grad(y, weight, seed.to(y.dtype))
+        assert y.dtype == torch.bfloat16
+        torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
 
 
 def test_fingerprints_name_what_half_precision_keeps() -> None:

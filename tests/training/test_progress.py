@@ -24,7 +24,7 @@ def test_a_gan_fits_one_line_with_three_figures(lab: Lab, capsys: pytest.Capture
         trainer.fit(lab.model("plain_gan"), datamodule=lab.data())
     said = capsys.readouterr()
     (summary,) = [line for line in said.out.splitlines() if "parameters" in line]
-    assert re.fullmatch(r"PlainGAN, parameters: codec [\d.]+ K, discriminator [\d.]+ K; on cpu", summary)
+    assert re.fullmatch(r"PlainGAN, parameters: codec [\d.]+ K, discriminator [\d.]+ K; on cpu in 32-true", summary)
     lines = [line for line in said.err.splitlines() if " left" in line]
     assert all(len(line) <= 80 for line in lines)
     found = [LINE.fullmatch(line) for line in lines]
