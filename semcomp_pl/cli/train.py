@@ -33,6 +33,7 @@ from semcomp_pl.training.callbacks import Budget, PredictionWriter, SampleGrid, 
 from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint, RunCheckpoint, read_progress
 from semcomp_pl.training.entropy import STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
+from semcomp_pl.training.memory import keep_freed_memory
 from semcomp_pl.training.outcome import file_rates, outcome
 from semcomp_pl.training.precision import PreciseTrainer, settled
 from semcomp_pl.training.progress import ProgressLine
@@ -213,6 +214,7 @@ class SemcompCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Check that a checkpoint will be able to name the model, and compile the networks, if asked to."""
+        keep_freed_memory()
         if isinstance(self.model, CodecModule):
             check_known(name_of(type(self.model)), "--model")
         if not self.config[self.subcommand].compile:
