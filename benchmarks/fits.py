@@ -36,7 +36,8 @@ class Case:
     model: str
     batch: int = 8
     size: tuple[int, int] = (128, 256)
-    precision: str = "32-true"
+    precision: str | None = "32-true"
+    """None leaves the choice to the trainer's config file."""
     resident: bool = False
     compiled: bool = False
     accelerator: str = "cpu"
@@ -71,7 +72,7 @@ class Case:
             *(["--compile=true"] if self.compiled else []),
             f"--trainer.accelerator={self.accelerator}",
             "--trainer.devices=1",
-            f"--trainer.precision={self.precision}",
+            *([f"--trainer.precision={self.precision}"] if self.precision else []),
             f"--trainer.max_steps={10 * (self.warmup + self.steps)}",  # the probe ends it
             "--trainer.limit_val_batches=0",
             "--trainer.num_sanity_val_steps=0",
@@ -98,6 +99,7 @@ class Figures:
     plain: list[float] = field(default_factory=list)
     parts: dict[str, float] = field(default_factory=dict)
     memory: float = 0.0
+    precision: str = ""
 
     @property
     def step(self) -> float:

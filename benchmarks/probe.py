@@ -177,6 +177,7 @@ class Probe(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set up what measures."""
         self.clock = Clock(pl_module.device)
+        self.figures["precision"] = str(trainer.precision)
         if self.with_plain:
             self.loop = PlainLoop(pl_module, bf16=trainer.precision == "bf16-mixed")
         if self.with_parts:

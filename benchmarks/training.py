@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", default=[], choices=training_report.SECTIONS, help="sections of a table")
     parser.add_argument("--batch", type=int, default=8, help="images in a batch")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256), help="height and width of training images")
-    parser.add_argument("--precision", nargs="+", default=["32-true"], help="32-true, bf16-mixed or both")
+    parser.add_argument("--precision", nargs="+", default=["32-true"], help="32-true, bf16-mixed, auto; one or more")
     parser.add_argument("--loading", nargs="+", default=["loader"], choices=("loader", "resident"))
     parser.add_argument("--compile", nargs="+", default=["no"], choices=("no", "yes"), help="compile networks")
     parser.add_argument("--accelerator", default="cpu", choices=("cpu", "gpu"))
@@ -111,7 +111,7 @@ def _measure(bench: Bench, case: Case, options: argparse.Namespace) -> tuple[Fig
 def _line(case: Case, fit: Figures, detail: Figures) -> dict[str, str]:
     """A row of the table."""
     loading = "resident" if case.resident else "loader"
-    start = {"model": case.model, "data": loading, "precision": case.precision, "compiled": "yes" * case.compiled}
+    start = {"model": case.model, "data": loading, "precision": str(case.precision), "compiled": "yes" * case.compiled}
     if fit.error:
         return {**start, "images/s": fit.error}
     figures = {

@@ -63,7 +63,9 @@ class Remembering(Bench):
             return Figures(error="no memory")
         plain = [1.6, 1.6] if case.plain else []
         parts = {"data": 0.5, "codec half": 1.5} if case.parts else {}
-        return Figures(batch=8, steps=[4.0, 4.0] if old else [2.0, 2.0], plain=plain, parts=parts, memory=900)
+        steps = [4.0, 4.0] if old else [2.0, 2.0]
+        chosen = case.precision or ("32-true" if old else "bf16-mixed")
+        return Figures(batch=8, steps=steps, plain=plain, parts=parts, memory=900, precision=chosen)
 
 
 @pytest.mark.parametrize("name", PLAIN_MODELS)
@@ -103,12 +105,16 @@ def test_the_report_has_all_models(tmp_path: Path) -> None:
     assert {*MODELS} == CONFIGS.keys() - {"fpn", "linknet", "segformer", "coclico"}, "all but segmenters and a flow"
     report = write(Remembering(tmp_path), tmp_path / "older", "camvid ROOT")
     rows = [line.strip("| ").split(" | ") for line in report.splitlines() if line.startswith("| ")]
-    assert [row[:4] for row in rows if row[0] in MODELS][: len(MODELS)] == [
-        [model, "2.00", "4.00", "2.00x"] if model != "pspnet" else [model, "no memory", "4.00", ""] for model in MODELS
+    faster = ["2.00", "4.00", "4.00", "2.00x", "2.00x"]
+    assert [row[:6] for row in rows if row[0] in MODELS][: len(MODELS)] == [
+        [model, *faster] if model != "pspnet" else [model, "no memory", "4.00", "4.00", "", ""] for model in MODELS
     ]
-    (parts,) = (row for row in rows if row[:2] == ["rate_distortion", "after"] and "+25.0%" in row)
-    assert parts[2:] == ["2.000", "0.500", "1.500", "1.600", "+25.0%"]
-    assert sum("--model.recompute=true" in row[1] for row in rows if len(row) > 1) == 2
+    assert f"as fast as before: {', '.join(model for model in MODELS if model != 'pspnet')}." in report
+    assert "Chosen by `cpu.yaml`: before 32-true, after bf16-mixed." in report
+    found = [row for row in rows if row[:2] == ["rate_distortion", "after"] and "+25.0%" in row]
+    assert [row[3] for row in found] == ["2", "itself"]
+    assert found[0][4:] == ["2.000", "0.500", "1.500", "1.600", "+25.0%", "-6.2%"]
+    assert sum("--model.recompute=true" in row[2] for row in rows if len(row) > 2) == 2
 
 
 def test_a_report_of_some_models(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def train(name: str, directory: Path) -> None:
     config, flags = MODELS[name]
     configs = [f"configs/{c}.yaml" for c in ("trainer/cpu", "data/streets", f"model/{config}")]
     words = [word for config in configs for word in ("--config", config)]
+    words.append("--trainer.precision=32-true")
     assert main(["fit", *words, *f"{DATA} {COMMON} {flags} --name {name}".split()]) == 0
     assert main(["export", f"runs/{name}/checkpoints/best.ckpt", str(directory / name)]) == 0
 

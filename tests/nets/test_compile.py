@@ -1,4 +1,8 @@
-"""Networks compile as one graph, and compiled ones equal eager ones, in results and gradients."""
+"""Networks compile as one graph, and compiled ones compute what eager ones do, results and gradients alike.
+
+Compiled and eager ones differ by up to 6e-5 of the largest value. That is rounding: both are equally far from the same
+network in float64, which other mathematics would not be.
+"""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -67,25 +71,39 @@ def results(net: nn.Module, inputs: Iterable[Tensor]) -> tuple[list[Tensor], lis
     given = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
     torch.manual_seed(1)  # the segmenter drops features out
     outputs = floats(net(*given))
-    weighted = [(x * torch.randn_like(x)).sum() for x in outputs]
+    weighted = [(x * torch.randn(x.shape).to(x)).sum() for x in outputs]
     targets = [x for x in (*given, *net.parameters()) if x.requires_grad]
     gradients = torch.autograd.grad(torch.stack(weighted).sum(), targets, allow_unused=True)
     return [x.detach() for x in outputs], [gradient for gradient in gradients if gradient is not None]
 
 
+def exact(net: nn.Module, inputs: Iterable[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Results in float64, also where networks ask for float32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tensor, "float", Tensor.double)
+        return results(net.double(), [x.double() if x.is_floating_point() else x for x in inputs])
+
+
+def error(found: list[Tensor], true: list[Tensor]) -> float:
+    """The largest difference as a fraction of the largest value.
+
+    Of all tensors together, as the gradient of a bias before instance normalisation is 0 but for rounding.
+    """
+    differences = [float((one - other).abs().max()) for one, other in zip(found, true, strict=True)]
+    return max(differences) / max(float(x.abs().max()) for x in true)
+
+
 def same(name: str, backend: str) -> None:
-    """Check a network compiled without a graph break against itself."""
+    """Check that a network compiled without a graph break is as near to the exact results as it is itself."""
     torch.manual_seed(0)
     net, inputs = NETWORKS[name]()
     net = net.to(memory_format=torch.channels_last)
-    expected = results(copy.deepcopy(net), inputs)
+    true, eager = exact(copy.deepcopy(net), inputs), results(copy.deepcopy(net), inputs)
     torch._dynamo.reset()
-    found = results(torch.compile(net, fullgraph=True, dynamic=False, backend=backend), inputs)  # type: ignore[arg-type]
-    for those, these in zip(expected, found, strict=True):
-        # of one size, as the gradient of a bias before instance normalisation is 0 but for rounding
-        size = max(float(x.abs().max()) for x in those)
-        for one, other in zip(those, these, strict=True):
-            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5 * size)
+    compiled = results(torch.compile(net, fullgraph=True, dynamic=False, backend=backend), inputs)  # type: ignore[arg-type]
+    for found, usual, exactly in zip(compiled, eager, true, strict=True):
+        assert error(found, exactly) <= 3 * error(usual, exactly) + 1e-6
+        assert error(usual, exactly) < 1e-4
 
 
 @pytest.mark.parametrize("name", NETWORKS)
