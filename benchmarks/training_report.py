@@ -57,8 +57,8 @@ weights. *Rest*: logging, Lightning's loop and the other callbacks.
 The *plain loop* is written by hand over copies of the same networks (benchmarks/plain_loop.py): the same losses,
 optimisers, clipping and moving average, no Lightning. It takes each batch directly after `fit` has taken it, and gets
 it for nothing: two loading processes work while `fit` computes on the same cores. *Over it* is the median over the
-steps of what `fit` takes longer. Where `fit` loads its batches itself, *without data* is what the suite adds to the same
-loop.
+steps of what `fit` takes longer. Where `fit` loads its batches itself, *without data* is what the suite adds to the
+same loop.
 """
 MEMORY = """## Memory at the paper's size
 
