@@ -12,8 +12,9 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import find_model, model_name
 from semcomp_pl.nets.codec import CodecNet
 
-_PARTS = {"encoder", "generator", "mean", "std"} | {
-    *("latent_mean", "latent_std", "colour_weight", "colour_bias", "embedder_id"),
+_PARTS = {
+    *("encoder", "generator", "mean", "std"),
+    *("latent_mean", "latent_std", "colour_weight", "colour_bias", "embedder_id"),  # CoCliCo's, fitted before training
 }
 
 
@@ -87,7 +88,7 @@ def _with_channels(there: dict[str, Tensor], own: dict[str, Tensor], found: int,
 
 
 def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k: v for k, v in state.items() if k.partition(".")[0] in {"encoder", "generator", "mean", "std"}}
+    return {k: v for k, v in state.items() if k.partition(".")[0] in _PARTS}
 
 
 def _part(name: str, depth: int) -> str:

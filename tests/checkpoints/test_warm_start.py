@@ -113,3 +113,18 @@ def test_warm_start_neither_from_a_segmenter_nor_from_a_model_that_knows_more(
         lab.fit(lab.model("plain_gan", init_from=lab.segmenter))
     with pytest.raises(SemcompError, match=r"\(ConditionalGAN\) does not fit PlainGAN"):
         lab.fit(lab.model("plain_gan", init_from=str(fitted["conditional_gan"])))
+
+
+@pytest.mark.parametrize(("name", "called"), [("layered_codec", "LayeredCodec"), ("coclico", "CoCliCo")])
+def test_warm_start_from_its_own_kind_only(lab: Lab, fitted: dict[str, Path], name: str, called: str) -> None:
+    """Everything but the tables comes from there, also what is fitted before training and not by it."""
+    model = lab.model(name, init_from=str(fitted[name]), learning_rate=0.0)
+    lab.fit(model, limit_train_batches=1, limit_val_batches=0)
+    before = torch.load(fitted[name], weights_only=True)["state_dict"]
+    rest = {
+        key: value for key, value in model.state_dict().items() if key.startswith("codec.") and "entropy" not in key
+    }
+    assert any(key.startswith("codec.encoder.") for key in rest)
+    assert all(torch.equal(value, before[key]) for key, value in rest.items())
+    with pytest.raises(SemcompError, match=rf"\(RateDistortion\) does not fit {called}"):
+        lab.fit(lab.model(name, init_from=str(fitted["rate_distortion"])))

@@ -1,6 +1,5 @@
 """LayeredCodec: its losses, its numbers, and that it learns."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,16 +64,3 @@ def test_numbers_that_make_no_layers_are_refused(lab: Lab, options: dict[str, An
 def test_what_a_picture_settles_is_no_argument(lab: Lab, options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(options))):
         lab.model("layered_codec", **options)
-
-
-def test_warm_start_from_its_own_kind_only(lab: Lab, fitted: dict[str, Path]) -> None:
-    model = lab.model("layered_codec", init_from=str(fitted["layered_codec"]), learning_rate=0.0)
-    lab.fit(model, limit_train_batches=1, limit_val_batches=0)
-    before = torch.load(fitted["layered_codec"], weights_only=True)["state_dict"]
-    halves = {
-        key: value for key, value in model.state_dict().items() if key.startswith("codec.") and "entropy" not in key
-    }
-    assert any(key.startswith("codec.encoder.") for key in halves)
-    assert all(torch.equal(value, before[key]) for key, value in halves.items())
-    with pytest.raises(SemcompError, match=r"\(RateDistortion\) does not fit LayeredCodec"):
-        lab.fit(lab.model("layered_codec", init_from=str(fitted["rate_distortion"])))
