@@ -180,8 +180,13 @@ def _parse(words: Sequence[str]) -> None:
 def data_arguments(words: Sequence[str]) -> list[str]:
     """Arguments of `semcomp compare` for the data that a run is trained with."""
     args = run_arguments("fit", list(words[1:]))
-    flags = [arg for arg in args if arg.startswith("--data.")]
-    configs = [arg.removeprefix("--config=") for arg in args if arg not in flags and Path(arg).match("data/*.yaml")]
+    following = [*args[1:], "--"]
+    flags = [
+        arg if "=" in arg or value.startswith("--") else f"{arg}={value}"
+        for arg, value in zip(args, following, strict=True)
+        if arg.startswith("--data.")
+    ]
+    configs = [arg.removeprefix("--config=") for arg in args if "--data." not in arg and Path(arg).match("data/*.yaml")]
     if not configs:
         return flags
     comparison = resolve_config(f"configs/compare/{Path(configs[-1]).name}")

@@ -122,3 +122,5 @@ def test_the_comparison_of_a_sweep_names_the_data_of_its_trainings() -> None:
     assert Path(found[1]).samefile(expected[1])
     assert found[2:] == expected[2:]
     assert data_arguments(words[:1] + words[3:]) == expected[2:]
+    apart = ["fit", "--data.source.root", "/somewhere/data/idd", "--data.resident", "--name", "x"]
+    assert data_arguments(apart) == ["--data.source.root=/somewhere/data/idd", "--data.resident"]
