@@ -12,14 +12,9 @@ from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.places import find_model, model_name
 from semcomp_pl.nets.codec import CodecNet
 
-_PARTS = {
-    *("encoder", "generator", "mean", "std"),
-    *("latent_mean", "latent_std", "colour_weight", "colour_bias", "embedder_id"),  # CoCliCo's, fitted before training
-}
-
 
 def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) -> WarmStart:
-    """Load encoder, generator and statistics of a network from another codec's file.
+    """Load all of a network but its tables from another codec's file.
 
     If a convolution of `net` has more input channels than the other's (for a label map that the other did not see),
     their weights start at zero, so that the model begins as the same function. Networks that the other lacks
@@ -43,7 +38,8 @@ def start_from(net: CodecNet, model: str, remembers: bytes | None, path: str) ->
     file = find_model(path)
     saved = read_saved(file)
     _refuse_to_forget(model, remembers, saved, path)
-    own, there = _codec_part(net.state_dict()), _codec_part(saved.state)
+    parts = {_part(name, 1) for name in net.state_dict()} - {"entropy"}
+    own, there = _of_parts(parts, net.state_dict()), _of_parts(parts, saved.state)
     if "channels" in saved.hyper_parameters:
         there = _with_channels(there, own, saved.hyper_parameters["channels"], net.shape.channels)
     halves, known = ({_part(name, depth) for name in there} for depth in (1, 2))
@@ -87,8 +83,8 @@ def _with_channels(there: dict[str, Tensor], own: dict[str, Tensor], found: int,
     return {**there, **changed, inputs: entry}
 
 
-def _codec_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k: v for k, v in state.items() if k.partition(".")[0] in _PARTS}
+def _of_parts(parts: set[str], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if _part(name, 1) in parts}
 
 
 def _part(name: str, depth: int) -> str:
