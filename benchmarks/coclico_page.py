@@ -12,17 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import coclico
+from tables import table
 
 from semcomp_pl.cli import main as semcomp
 from semcomp_pl.compare.summary import Point, Summary, read_summary
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "coclico.md"
-METRICS = {"miou_ratio": 3, "miou_agreement": 3, "feature_distance": 3, "ms_ssim_4": 3, "psnr": 2}
-"""Metrics of the table, with their digits."""
-HEADER = "| codec | bytes | bpp | mIoU / ceiling | mIoU agreement | feature distance | MS-SSIM | PSNR, dB |"
-GUIDED = (
-    "| | mIoU / ceiling | mIoU agreement | feature distance | PSNR, dB | rms of Y, Cb, Cr in a cell | s a picture |"
-)
+METRICS = {
+    "miou_ratio": ("mIoU / ceiling", 3),
+    "miou_agreement": ("mIoU agreement", 3),
+    "feature_distance": ("feature distance", 3),
+    "ms_ssim_4": ("MS-SSIM", 3),
+    "psnr": ("PSNR, dB", 2),
+}
+"""Metrics of the tables, with their names there and their digits."""
 USUAL, UNGUIDED = ("CoCliCo", "d5C32L4"), ("CoCliCo, not guided to colours", "d5C32L4")
 NAMES = {
     ("CoCliCo", "C32L4"): "CoCliCo, vector alone",
@@ -43,9 +46,11 @@ def named(point: Point) -> str:
     return NAMES.get((point.codec, point.point), usual)
 
 
-def values(point: Point, metrics: Sequence[str]) -> list[str]:
+def values(point: Point, *left_out: str) -> dict[str, str]:
     """The metrics of a point as the page writes them; empty where they were not measured."""
-    return [f"{point.metrics[name].value:.{METRICS[name]}f}" if name in point.metrics else "" for name in metrics]
+    shown = {name: facts for name, facts in METRICS.items() if name not in left_out}
+    found = point.metrics
+    return {title: f"{found[name].value:.{n}f}" if name in found else "" for name, (title, n) in shown.items()}
 
 
 def codecs_table(summary: Summary) -> list[str]:
@@ -57,30 +62,24 @@ def codecs_table(summary: Summary) -> list[str]:
         return known.index(key) if key in known else len(known) - 2 + point.sections["total"] / (1 << 24)
 
     shown = [point for point in summary.points if (point.codec, point.point) != UNGUIDED and point.bpp is not None]
-    return table(
-        HEADER, [[named(point), *rates(point), *values(point, [*METRICS])] for point in sorted(shown, key=place)]
-    )
+    rows = [{"codec": named(point), **rates(point), **values(point)} for point in sorted(shown, key=place)]
+    return table(rows).splitlines()
 
 
-def rates(point: Point) -> list[str]:
+def rates(point: Point) -> dict[str, str]:
     """Mean bytes of a point's files and bits per pixel."""
     assert point.bpp is not None
-    return [f"{point.sections['total']:.1f}", f"{point.bpp.value:.4f}"]
+    return {"bytes": f"{point.sections['total']:.1f}", "bpp": f"{point.bpp.value:.4f}"}
 
 
 def guidance_table(summary: Summary, measured: dict[float, tuple[str, str]]) -> list[str]:
     """The lines of the table of the guidance to colours; `measured` has colour errors and seconds by its scale."""
-    metrics = [name for name in METRICS if name != "ms_ssim_4"]
-    cases = (("guided", USUAL, 1.0), ("not guided", UNGUIDED, 0.0))
-    return table(
-        GUIDED, [[name, *values(summary.point(*key), metrics), *measured[scale]] for name, key, scale in cases]
-    )
-
-
-def table(header: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    rule = "| " + " | ".join(["---"] * (header.count("|") - 1)) + " |"
-    return [header, rule, *("| " + " | ".join(row) + " |" for row in rows)]
+    rows = []
+    for name, key, scale in (("guided", USUAL, 1.0), ("not guided", UNGUIDED, 0.0)):
+        errors, seconds = measured[scale]
+        row = {"": name, **values(summary.point(*key), "ms_ssim_4"), "rms of Y, Cb, Cr in a cell": errors}
+        rows.append(row | {"s a picture": seconds})
+    return table(rows).splitlines()
 
 
 def renewed(page: str, lines: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from fits import HERE, Case, Data, Figures, environment, run_alone, run_together
 from pictures import write_pictures, write_segmenter
-from training_report import table
+from tables import table
 
 Line = dict[str, str]
 TOLERANCE = 0.02  # of a loss, relative: bf16 rounds each product by up to 0.004

@@ -2,7 +2,7 @@ r"""SelectiveGAN with everything, chosen classes or nothing coded: a Markdown ta
 
     python benchmarks/selective.py --config configs/data/camvid.yaml --data.source.root data/camvid \\
         --model weights/selective_gan --segmenter weights/pspnet --judge weights/deeplabv3plus \\
-        --keep car,pedestrian,bicyclist --pictures selective.png
+        --keep car,pedestrian,bicyclist --pictures selective.jpg
 
 Label maps come from the segmenter. PSNR, and the judge's IoU against ground truth, are measured inside the chosen
 region (by the segmenter's map) and outside it; without labels in the data the table has only rates.

@@ -21,7 +21,8 @@ from pathlib import Path
 import training_report
 from fits import HERE, Bench, Case, Data, Figures
 from pictures import write_pictures, write_segmenter
-from training_report import PLAIN_MODELS, table
+from tables import table
+from training_report import PLAIN_MODELS
 
 
 def main() -> None:

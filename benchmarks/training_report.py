@@ -15,6 +15,7 @@ from typing import Any
 import lightning
 import torch
 from fits import HERE, Bench, Case, Figures
+from tables import table
 
 MODELS = (
     "rate_distortion",
@@ -65,13 +66,6 @@ MEMORY = """## Memory at the paper's size
 PlainGAN with the paper's networks (configs/size/paper.yaml, 64 filters in the discriminator) at 1024x512, batch 1: the
 most memory of the process until the first step of the optimisers, and the time of a batch.
 """
-
-
-def table(rows: Sequence[dict[str, str]]) -> str:
-    """A Markdown table whose columns are the keys of all rows."""
-    columns = [*dict.fromkeys(key for row in rows for key in row)]
-    lines = [columns, ["---"] * len(columns), *([row.get(column, "") for column in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def write(

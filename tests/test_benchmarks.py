@@ -22,7 +22,8 @@ from fits import Bench, Case, Data, Figures, run_together  # noqa: E402
 from gpu import Row, _timed  # noqa: E402
 from plain_loop import PlainLoop  # noqa: E402
 from probe import PARTS, Clock, Parts  # noqa: E402
-from training_report import MODELS, PLAIN_MODELS, table, write  # noqa: E402
+from tables import table  # noqa: E402
+from training_report import MODELS, PLAIN_MODELS, write  # noqa: E402
 
 TINY = ("--model.filters=8", "--model.blocks=1", "--model.discriminator_filters=4")
 
