@@ -106,7 +106,7 @@ def _complete(root: Path, parameters: dict[str, object]) -> bool:
     if found != parameters:
         raise SemcompError(
             f"{root} holds street scenes made with {found}, asked for {parameters}: "
-            "choose another folder, ask for the same parameters, or remove this one."
+            "remove this folder, or ask for the same parameters."
         )
     return True
 
