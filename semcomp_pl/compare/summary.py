@@ -83,7 +83,7 @@ class Entry:
     """If the status is `no_file` or `failed`, the point that would be used here if all its images had files."""
     standing: dict[str, Standing]
     """Standing by metric, without metrics that rank nothing and values that are shown as zero; if there is no interval,
-    by value alone."""
+    by value alone. Empty for an oracle."""
     to_best: dict[str, Estimate]
     """Paired difference to the best codec by metric, this minus best, over the images that both have."""
     agreed: list[str] = field(default_factory=list)

@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.report.answer import headline, leading
 from semcomp_pl.compare.report.charts import looks_of
+from semcomp_pl.compare.report.figures import write_figures
 from semcomp_pl.compare.report.page import write_report
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.summary import Summary
@@ -212,6 +214,22 @@ def test_hovering_and_the_keyboard_give_point_and_interval(page: Page, summary: 
     assert said in page.inner_text("#curve-said")
     page.keyboard.press("ArrowLeft")
     assert said not in page.inner_text("#curve-said")
+
+
+def test_no_text_of_a_figure_is_cut_off(browser: Browser, summary: Summary, tmp_path: Path) -> None:
+    write_figures(replace(summary, metrics=["psnr", "miou"]), tmp_path)
+    page = browser.new_page()
+    for file in ("psnr.svg", "miou.svg"):
+        page.goto((tmp_path / file).as_uri())
+        boxes = "all => all.map(one => [one.textContent, ...Object.values(one.getBoundingClientRect().toJSON())])"
+        (_, _, _, width, height, *_), *texts = page.eval_on_selector_all("svg, text", boxes)
+        for text, x, y, wide, high, *_ in texts:
+            assert x >= 0, text
+            assert y >= 0, text
+            assert x + wide <= width, text
+            assert y + high <= height, text
+        assert {*summary.codecs} <= {text for text, *_ in texts}
+    page.close()
 
 
 def test_codecs_have_the_same_colour_everywhere(page: Page, summary: Summary) -> None:

@@ -233,6 +233,18 @@ def test_without_a_judge(results: Results) -> None:
     assert summary.metrics == ["psnr", "ms_ssim_4", "lpips", "accuracy", "latent_iou"]
 
 
+def test_an_oracle_is_compared_and_takes_no_standing_from_others(results: Results, summary: Summary) -> None:
+    best = next(one for one in summary.at_rates[2].entries if one.standing.get("miou") == "best")
+    better = [pl.col(name) + 9 for name in ("psnr", "accuracy")]
+    oracle = results.rows.filter(codec=best.codec).with_columns(*better, codec=pl.lit(f"{best.codec} (oracle)"))
+    found = summarise(replace(results, rows=pl.concat([results.rows, oracle])), draws=DRAWS)
+    for one in summary.at_rates[2].entries:
+        assert entry(found, 0.06, one.codec).standing == one.standing
+    added = entry(found, 0.06, f"{best.codec} (oracle)")
+    assert (added.standing, added.agreed) == ({}, [])
+    assert added.to_best["psnr"].value > 0
+
+
 def test_tables_that_contradict_themselves_are_refused(results: Results) -> None:
     two = pl.when(pl.col("image") == "street_000").then(0.5).otherwise(pl.col("target")).alias("target")
     with pytest.raises(SemcompError, match="several values of target"):

@@ -21,6 +21,8 @@ Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
 VEGA_LITE = "6.4"
 """Its version."""
+FONT = "DejaVu Sans, Verdana, sans-serif"
+"""Wide ones first: what is measured in them has room in whatever font a reader has."""
 _TICKS = (
     0.01,
     0.015,
@@ -75,7 +77,7 @@ def chart(summary: Summary, x: str = "bpp", *, log: bool = False, codecs: Sequen
         "encoding": {"x": _across(summary, x, log), "y": _up(x)},
         "layer": [*(_ceiling() if x == "bpp" else []), *_of_points(shown, codecs is not None)],
         "config": {
-            "font": "sans-serif",
+            "font": FONT,
             "view": {"stroke": None},
             "axis": {
                 "gridOpacity": 0.6,

@@ -81,6 +81,10 @@ def write_figure(figure: Figure, path: Path) -> None:
         write_file(Path(f"{path}.png"), partial(figure.savefig, format="png"))
 
 
+# DejaVu Sans comes with matplotlib: a chart is as wide on a machine without fonts of its own
+vl_convert.register_font_directory(str(Path(matplotlib.get_data_path(), "fonts", "ttf")))
+
+
 def _write_chart(spec: Spec, path: Path) -> None:
     svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
     png = vl_convert.svg_to_png(svg, scale=2)

@@ -1,8 +1,12 @@
-"""Codecs side by side at a target rate: the point of each codec, the best codec, and those tied with it."""
+"""Codecs side by side at a target rate: the point of each codec, the best codec, and those tied with it.
+
+An oracle, which nobody can use, is compared with the best codec, and has no standing of its own.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
+from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.statistics.delta import negative
 from semcomp_pl.compare.summary import AtRate, Difference, Entry, Estimate, Point, Standing
 from semcomp_pl.metrics import describe
@@ -24,7 +28,7 @@ def at_rate(
     chosen = {codec: choose(target, [one for one in points if one.codec == codec]) for codec in codecs}
     found = {codec: point for codec, point in chosen.items() if point and not point.lacking}
     pairs = {(a, b): difference(found[a], found[b]) for a, b in combinations(found, 2)}
-    best = _best(found)
+    best = _best({codec: point for codec, point in found.items() if not codec.endswith(ORACLE)})
     entries = []
     for codec, point in chosen.items():
         if point is None:
@@ -39,6 +43,9 @@ def at_rate(
             if winner != codec and metric in point.metrics
         }
         to_best = {metric: gap for metric, gap in gaps.items() if gap is not None}
+        if codec.endswith(ORACLE):
+            entries.append(Entry(codec, "ok", point.point, None, {}, to_best))
+            continue
         standing: dict[str, Standing] = {metric: "best" for metric, winner in best.items() if winner == codec}
         standing |= {metric: "tied" if _may_be_zero(gap) else "behind" for metric, gap in to_best.items()}
         standing = {name: one for name, one in standing.items() if not _nothing(point.metrics[name], name)}
