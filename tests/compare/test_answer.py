@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from semcomp_pl.compare.report.answer import answers, headline, remarks
+from semcomp_pl.compare.report.answer import answers, headline, main_rate, remarks
 from semcomp_pl.compare.rows import Results, table
 from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import AtRate, Difference, Entry, Estimate, Judge, Point, Summary
@@ -67,6 +67,19 @@ def test_without_a_judge_perception_answers_and_psnr_without_that() -> None:
     bare = summarise(Results(rows.drop(perceptual(summary.metrics)), {}), draws=50)
     assert {one.metric for one in answers(bare)} == {"psnr"}
     assert re.match(r"At 0.03 and 0.04 bpp, AVIF has the best PSNR \([\d.]+ and [\d.]+ dB\): ", headline(bare))
+
+
+def test_the_main_rate_is_told_first_in_one_sentence_and_the_others_after_it() -> None:
+    points = [point("GAN", "miou", 0.5), point("WebP", "miou", 0.35, "reference"), point("AVIF", "miou", 0.3, "format")]
+    summary = made(points, {("GAN", "WebP"): {"miou": (0.1, 0.2)}}, rates=4)
+    few = [Entry(one.codec, "no_point", None, None, {}, {}) for one in points[:2]] + summary.at_rates[0].entries[2:]
+    low = [replace(at, entries=few) for at in summary.at_rates[:2]]
+    summary = replace(summary, at_rates=[*low, *summary.at_rates[2:]])
+    assert main_rate(summary) == summary.at_rates[2]
+    assert headline(summary) == (
+        "At 0.03 and 0.04 bpp, GAN keeps the most meaning (mIoU 0.500): 0.150 above the best format (WebP)."
+    )
+    assert remarks(summary)[0] == "At 0.01 and 0.02 bpp, AVIF stands alone (mIoU 0.300)."
 
 
 def test_one_codec_stands_alone_and_none_is_said() -> None:

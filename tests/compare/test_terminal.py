@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from semcomp_pl.compare.report.terminal import main_rate, show, telling
+from semcomp_pl.compare.report.answer import main_rate
+from semcomp_pl.compare.report.terminal import show, telling
 from semcomp_pl.compare.statistics.summarise import summarise
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.metrics import describe

@@ -57,21 +57,23 @@ def answers(summary: Summary) -> list[Answer]:
     return [one for one in found if one is not None]
 
 
+def main_rate(summary: Summary) -> AtRate | None:
+    """The lowest of the target rates that the largest number of codecs reaches; None if no codec reaches any."""
+    rates = sorted(summary.at_rates, key=lambda one: one.target)
+    reached = {one.target: sum(entry.point is not None for entry in one.entries) for one in rates}
+    best = max(rates, key=lambda one: reached[one.target], default=None)
+    return best if best is not None and reached[best.target] else None
+
+
 def headline(summary: Summary) -> str:
-    """The answer: one sentence, or one for each range of rates with an answer of its own."""
-    found = answers(summary)
-    if not found:
-        return f"{_so_far(summary)}no codec stands at a target rate.".capitalize()
-    groups = [list(group) for _, group in groupby(found, key=_same)]
-    said = " ".join(_sentence(group, len(summary.judges)) for group in groups)
-    so_far = _so_far(summary)
+    """The answer in one sentence: at the main rate, and at those beside it of which the same is true."""
+    said, so_far = next(iter(_sentences(summary)), "No codec stands at a target rate."), _so_far(summary)
     return so_far + said[0].lower() + said[1:] if so_far else said
 
 
 def remarks(summary: Summary) -> list[str]:
-    """Sentences on what limits the answer: codecs that are as good, and oracles."""
-    found = answers(summary)
-    said = []
+    """Sentences on the other rates, and on what limits the answers: codecs that are as good, and oracles."""
+    found, said = answers(summary), _sentences(summary)[1:]
     alike: dict[tuple[str, tuple[float, ...]], list[str]] = {}
     for codec in summary.codecs:
         for best in dict.fromkeys(one.best.codec for one in found if codec in one.tied):
@@ -91,6 +93,14 @@ def remarks(summary: Summary) -> list[str]:
         if codec.endswith(ORACLE) and values:
             said.append(f"{codec} is sent the true label map, and reaches {_span(values, found[0].metric)}.")
     return said
+
+
+def _sentences(summary: Summary) -> list[str]:
+    """One for each range of rates with an answer of its own: that of the main rate, then the others by rate."""
+    groups = [list(group) for _, group in groupby(answers(summary), key=_same)]
+    main = main_rate(summary)
+    groups.sort(key=lambda group: all(main is None or one.target != main.target for one in group))
+    return [_sentence(group, len(summary.judges)) for group in groups]
 
 
 def _answer(summary: Summary, at: AtRate, metric: str) -> Answer | None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.measure.plan import spread
+from semcomp_pl.compare.report.answer import main_rate
 from semcomp_pl.compare.summary import Point, Summary
 from semcomp_pl.errors import SemcompError
 
@@ -93,11 +94,11 @@ def class_colours(classes: int) -> list[str]:
 def _choices(summary: Summary, points: dict[int, Point], images: list[str], limit: int) -> Iterator[_Choice]:
     """From the best to the smallest."""
     at_rates = [{(e.codec, e.point) for e in one.entries if e.point is not None} for one in summary.at_rates]
-    fullest = max(at_rates, key=len, default=set())
+    main = main_rate(summary)
     subsets: list[tuple[str, dict[int, Point]]] = [
         ("every point", points),
         ("the points that stand for their codecs at the target rates", _only(points, set().union(*at_rates))),
-        ("one point per codec", _only(points, fullest)),
+        ("one point per codec", _only(points, at_rates[summary.at_rates.index(main)] if main else set())),
     ]
     count = min(limit, len(images))
     chosen = [images[place] for place in spread(len(images), count)]

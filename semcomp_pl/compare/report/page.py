@@ -86,6 +86,7 @@ def _context(directory: Path, summary: Summary) -> dict[str, Any]:
         "judged": next((name for name in answer.MEANING if name in metrics), ""),
         "headline": answer.headline(summary),
         "remarks": answer.remarks(summary),
+        "first_rate": _first_rate(summary),
         "looks": looks_of(summary),
         "empty": list(empty.items()),
         "has_deltas": _DELTAS not in empty,
@@ -166,6 +167,7 @@ def _payload(summary: Summary) -> dict[str, Any]:
         "classes": summary.classes,
         "metrics": {name: _about(name) for name in known},
         "curves": _measured(summary),
+        "first_rate": _first_rate(summary),
         "pair": _pair(summary),
         "perceptual": perceptual(summary.metrics),
         "points": [asdict(one) for one in summary.points],
@@ -187,10 +189,16 @@ def _json(value: Any) -> str:
     return str(htmlsafe_json_dumps(value, allow_nan=False, separators=(",", ":")))
 
 
+def _first_rate(summary: Summary) -> int:
+    """Place of the rate that is shown first."""
+    main = answer.main_rate(summary)
+    return 0 if main is None else summary.at_rates.index(main)
+
+
 def _pair(summary: Summary) -> list[int]:
     """Places of the best codec and its rival at the rate that is shown first."""
-    usual = summary.at_rates[len(summary.at_rates) // 2].target if summary.at_rates else 0
-    found = sorted(answer.answers(summary), key=lambda one: abs(one.target - usual))[:1]
+    main = answer.main_rate(summary)
+    found = [one for one in answer.answers(summary) if main is not None and one.target == main.target]
     return [summary.points.index(one) for best in found for one in (best.best, best.rival) if one is not None]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semcomp_pl.compare.measure.pictures import picture_path
 from semcomp_pl.compare.measure.plan import spread
+from semcomp_pl.compare.report.answer import main_rate
 from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.rows import Results
 from semcomp_pl.compare.summary import Point, Summary
@@ -47,7 +48,7 @@ def draw_reconstructions(strips: list[Strip]) -> Figure:
 def reconstructions(directory: Path, summary: Summary, results: Results, columns: int = 3) -> Figure | None:
     """The original above every codec's reconstruction, with the rate and PSNR of that very file under each picture.
 
-    The codecs stand at the lowest target rate that the largest number of them reaches.
+    The codecs stand at the main rate of the report.
 
     Args:
         directory: of the results, with `pictures/`.
@@ -58,8 +59,8 @@ def reconstructions(directory: Path, summary: Summary, results: Results, columns
     Returns:
         None where no pictures were kept.
     """
-    at_rates = [standing_at(summary, one.target) for one in sorted(summary.at_rates, key=lambda one: one.target)]
-    points = max(at_rates, key=len, default=[])
+    main = main_rate(summary)
+    points = standing_at(summary, main.target) if main else []
     shown = [summary.ceiling, *points] if summary.ceiling else points
     there = [{image for image in summary.images if _file(directory, image, one).is_file()} for one in shown]
     sizes = {row[0]: row[1:] for row in results.rows.select("image", "height", "width").iter_rows()}

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from semcomp_pl.compare.report.answer import headline, leading
+from semcomp_pl.compare.report.answer import headline, leading, main_rate
 from semcomp_pl.compare.summary import AtRate, Entry, Estimate, Point, Summary
 from semcomp_pl.metrics import describe, perceptual
 
@@ -32,13 +32,6 @@ def show(summary: Summary, page: Path, console: Console | None = None) -> None:
     console.print(headline(summary))
     console.print(f"{len(summary.points)} points over {len(summary.images)} images:")
     console.print(str(page.resolve()), soft_wrap=True)
-
-
-def main_rate(summary: Summary) -> AtRate | None:
-    """The lowest of the target rates that the largest number of codecs reaches; None if no codec reaches any."""
-    rates = sorted(summary.at_rates, key=lambda one: one.target)
-    best = max(rates, key=lambda one: len(_standing(one)), default=None)
-    return best if best is not None and _standing(best) else None
 
 
 def table(summary: Summary, at: AtRate) -> Table:

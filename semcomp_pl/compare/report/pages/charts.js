@@ -80,7 +80,7 @@ function setUpCurves() {
 function setUpPerception() {
   if (!byId("perception-chart")) return;
   const chart = makeChart("perception");
-  fill(byId("perception-rate"), rateChoices, String(usualRate));
+  fill(byId("perception-rate"), rateChoices, String(report.first_rate));
   fill(byId("perception-metric"), report.perceptual.map((name) => [name, about(name).label]));
 
   function show() {

@@ -86,5 +86,4 @@ function standing(rate, codec) {
 }
 
 const codecs = Object.keys(report.colours);
-const usualRate = Math.floor(report.rates.length / 2);
 const rateChoices = report.rates.map((one, place) => [String(place), `${one.target} bpp`]);

@@ -28,7 +28,7 @@ const MARKS = { best: "★", tied: "≈" };
 
 function setUpClasses() {
   if (!byId("class-table")) return;
-  fill(byId("class-rate"), rateChoices, String(usualRate));
+  fill(byId("class-rate"), rateChoices, String(report.first_rate));
   const bases = codecs.map((codec) => [codec, `difference to ${codec}`]);
   fill(byId("class-base"), [["", "IoU"], ...bases]);
 
