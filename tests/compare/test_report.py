@@ -185,6 +185,20 @@ def test_what_says_nothing_is_folded(tmp_path: Path) -> None:
     assert "| WebP | – |" not in text  # noqa: RUF001
 
 
+def test_oracles_and_values_of_zero_have_no_marks(tmp_path: Path, results: Results) -> None:
+    nothing = [0, 1] + [0] * 9
+    blind = pl.lit([nothing[(place - row) % 11] for row in range(11) for place in range(11)])
+    seen = pl.when(pl.col("codec") == "AVIF").then(blind).otherwise("confusion").alias("confusion")
+    named = pl.col("codec").replace("SemanticDistortionGAN", "ConditionalGAN (oracle)")
+    given = replace(results, rows=results.rows.with_columns(seen, named))
+    write_report(tmp_path, given, write_directory(tmp_path, given, pictures=0))
+    rows = tables((tmp_path / "report.md").read_text())[0]
+    oracle, avif = (next(row for row in rows if row[0].strip() == name) for name in ("ConditionalGAN (oracle)", "AVIF"))
+    assert not {*"★≈▾"} & {*"".join(oracle)}
+    miou = next(place for place, name in enumerate(rows[0]) if name.strip() == "mIoU ↑")
+    assert avif[miou].strip() == "0.000 [0.000, 0.000]"
+
+
 def test_a_file_that_is_no_summary_is_named(tmp_path: Path) -> None:
     file = tmp_path / "summary.json"
     with pytest.raises(SemcompError, match=r"summary\.json: no summary of a comparison found"):
