@@ -371,6 +371,20 @@ def test_deltas_are_of_the_row_against_the_column(page: Page, summary: Summary) 
     assert checked > 10
 
 
+def test_codecs_without_curves_are_a_count_beside_the_deltas(browser: Browser, tmp_path: Path) -> None:
+    given = street_results(3)
+    few = (pl.col("codec") == "PlainGAN") & (pl.col("point") != "d4C2")
+    results = replace(given, rows=given.rows.filter(~few))
+    summary = write_directory(tmp_path, results, pictures=0)
+    write_report(tmp_path, results, summary)
+    visit = Visit(browser, tmp_path)
+    rows = cells(visit.page, "#delta-table")
+    assert [row[0] for row in rows[1:]] == rows[0][1:] == [codec for codec in summary.codecs if codec != "PlainGAN"]
+    folded = visit.page.locator("#delta-notes details").first
+    assert folded.inner_text() == "1 codec has no value here"
+    visit.close()
+
+
 def test_perception_has_a_mark_a_codec(page: Page, summary: Summary) -> None:
     page.select_option("#perception-rate", "0")
     page.select_option("#perception-metric", "fid")
