@@ -1,6 +1,6 @@
 r"""Times of all stages of compressing and decompressing an image, compared with CompressAI's mbt2018-mean.
 
-    python benchmarks/coding.py --models weights/rate_distortion weights/rate_distortion_d3 \\
+    python benchmarks/coding.py --models weights/rate_distortion \\
         --compressai /path/to/its/environment/bin/python
 
 CompressAI needs numpy < 2, so it has its own environment (pip install compressai). Its weights are not available

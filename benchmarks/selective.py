@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from jsonargparse import ArgumentParser
+from tables import table
 from torch import Tensor
 
 import semcomp_pl
@@ -58,16 +59,13 @@ def main() -> None:
     ways = {"everything": None, config.keep.replace(",", ", "): kept, "nothing": []}
     outcomes = {title: [_code(codec, batch, kept, way) for batch in batches] for title, way in ways.items()}
     print(f"{len(data.stores['val'])} images; {platform.machine()}, torch {torch.__version__}")
-    rows = [[title, *_cells(codec, judge, batches, found)] for title, found in outcomes.items()]
-    rates = [f"{kind.name.lower()}, bytes" for kind in SECTIONS]
-    quality = ["PSNR in, dB", "out", "IoU in", "out"] if "label" in batches[0] and judge is not None else []
-    _print(["coded", "bpp", *rates, *quality], rows)
-    if quality:
+    print(table([{"coded": title, **_cells(codec, judge, batches, found)} for title, found in outcomes.items()]))
+    if "label" in batches[0] and judge is not None:
         names = codec.net.shape.class_names or [str(i) for i in range(codec.num_classes)]
         for title, found in outcomes.items():
-            inside, outside = _iou(codec, judge, batches, found)
-            print(f"\n{title}: IoU a class, inside and outside the region\n")
-            _print(["", *names], [["inside", *_numbers(inside)], ["outside", *_numbers(outside)]])
+            parts = zip(("inside", "outside"), _iou(codec, judge, batches, found), strict=True)
+            print(f"{title}: IoU a class, inside and outside the region\n")
+            print(table([{"": part} | dict(zip(names, _numbers(iou), strict=True)) for part, iou in parts]))
     if config.pictures:
         _draw(batches, outcomes, config.columns, Path(config.pictures))
 
@@ -81,21 +79,26 @@ def _code(codec: NeuralCodec, batch: Batch, classes: list[str], way: list[str] |
     return Outcome(torch.stack(codec.decompress_batch(files)), files, codec.region(label, keep=classes))
 
 
-def _cells(codec: NeuralCodec, judge: Segmenter | None, batches: list[Batch], outcomes: list[Outcome]) -> list[str]:
+def _cells(
+    codec: NeuralCodec, judge: Segmenter | None, batches: list[Batch], outcomes: list[Outcome]
+) -> dict[str, str]:
     files = [file for outcome in outcomes for file in outcome.files]
     pixels = batches[0]["image"][0, 0].numel()
     sections = [{section.kind: len(section.data) for section in parse(file).sections} for file in files]
-    means = [sum(found.get(kind, 0) for found in sections) / len(files) for kind in SECTIONS]
-    cells = [f"{8 * sum(map(len, files)) / len(files) / pixels:.4f}", *(f"{mean:.1f}" for mean in means)]
+    cells = {"bpp": f"{8 * sum(map(len, files)) / len(files) / pixels:.4f}"}
+    for kind in SECTIONS:
+        cells[f"{kind.name.lower()}, bytes"] = f"{sum(found.get(kind, 0) for found in sections) / len(files):.1f}"
     if "label" not in batches[0] or judge is None:
         return cells
     error = torch.cat(
         [(o.reconstruction - b["image"]).square().mean(1) for o, b in zip(outcomes, batches, strict=True)]
     )
     inside = torch.cat([outcome.inside for outcome in outcomes])
-    quality = [-10 * error[part].double().mean().log10() for part in (inside, ~inside)]
-    means_of = [iou.nanmean() for iou in _iou(codec, judge, batches, outcomes)]
-    return [*cells, *(f"{value:.2f}" for value in quality), *(f"{value:.3f}" for value in means_of)]
+    for name, part in (("PSNR in, dB", inside), ("PSNR out, dB", ~inside)):
+        cells[name] = f"{-10 * error[part].double().mean().log10():.2f}"
+    for name, iou in zip(("IoU in", "IoU out"), _iou(codec, judge, batches, outcomes), strict=True):
+        cells[name] = f"{iou.nanmean():.3f}"
+    return cells
 
 
 def _iou(
@@ -113,13 +116,6 @@ def _iou(
 
 def _numbers(values: Tensor) -> list[str]:
     return ["" if value.isnan() else f"{value:.3f}" for value in values]
-
-
-def _print(head: list[str], rows: list[list[str]]) -> None:
-    print("| " + " | ".join(head) + " |")
-    print("|" + " --- |" * len(head))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
 
 
 def _draw(batches: list[Batch], outcomes: dict[str, list[Outcome]], columns: list[int], file: Path) -> None:
