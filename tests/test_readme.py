@@ -3,6 +3,7 @@
 Sizes of data and networks are such that it takes a minute.
 """
 
+import re
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import semcomp_pl
 from semcomp_pl.cli import COMMANDS, main
 from semcomp_pl.data.street_scenes import render
 from tests.documents import ROOT, blocks, links
+from tests.lab import CODECS, MODELS
 
 README = "README.md"
 PAGES = [
@@ -106,6 +108,24 @@ def run_python(code: str) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / README).read_text().split()) <= 1000
+
+
+def test_the_readme_has_its_sections_in_order() -> None:
+    text = (ROOT / README).read_text()
+    titles = ["Install", "Sixty seconds", "Train", "Python", "Models", "More", "Licence"]
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == titles
+    first = text.partition("## Install")[0]
+    assert first.index("bit per pixel") < first.index("| bpp |") < first.index("![")
+
+
+@pytest.mark.parametrize("kind", sorted({MODELS[name].__name__ for name in CODECS}))
+def test_every_model_stands_in_the_tables(kind: str) -> None:
+    for page, row in (
+        (README, f"| `{kind}` |"),
+        ("docs/models.md", f"| `{kind}` |"),
+        ("docs/api.md", f"modules.{kind}\n"),
+    ):
+        assert row in (ROOT / page).read_text(), page
 
 
 @pytest.mark.parametrize("page", [README, "CONTRIBUTING.md"])

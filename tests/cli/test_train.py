@@ -26,6 +26,8 @@ CONFIGS = {
     for kind in ("data", "logger", "model", "size", "trainer")
 }
 CODECS = [file for file in CONFIGS["model"] if Path(file).stem not in SEGMENTERS]
+MODELS = ", ".join(Path(file).stem for file in CONFIGS["model"][:2])
+"""How a list of all models starts."""
 STREETS, PLAIN = "configs/data/streets.yaml", "configs/model/plain_gan.yaml"
 
 
@@ -68,7 +70,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
         (["--model.filters=many"], "key \"filters\": Expected a <class 'int'>. Got value: many"),
         (["--model.class_path=semcomp_pl.modules.PlainGan"], "no attribute 'PlainGan'; did you mean PlainGAN?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["--model=PlainGan"], "--model PlainGan: no such name, expected one of coclico, conditional_gan,"),
+        (["--model=PlainGan"], f"--model PlainGan: no such name, expected one of {MODELS}, "),
         (["--model=PlainGan"], "did you mean PlainGAN?"),
         (["--model=plain_gam"], "did you mean plain_gan?"),
         (["--model.levels=1"], "levels=1 found"),
@@ -106,7 +108,7 @@ def test_a_wrong_key_in_a_file_is_named(
 
 def test_what_is_missing_is_named(refused: Callable[[list[str]], str]) -> None:
     message = refused(fit("configs/trainer/cpu.yaml"))
-    assert "no model given; name one with --model (coclico, conditional_gan, " in message
+    assert f"no model given; name one with --model ({MODELS}, " in message
     assert "no data given; name one with --data (camvid, " in message
     assert "--data streetz: no such name, expected" in refused(["compare", "rate_distortion", "--data=streetz"])
     assert refused(["compare", "rate_distortion"]).startswith("error: no data given; name one with --data (camvid, ")
