@@ -125,6 +125,11 @@ def test_less_is_better_where_it_is() -> None:
     assert text == "At 0.01 to 0.03 bpp, GAN has the best LPIPS (0.200): 0.300 below the best format (WebP)."
 
 
+def test_a_metric_is_named_as_in_a_sentence() -> None:
+    points = [point("GAN", "feature_distance", 0.8), point("WebP", "feature_distance", 0.9, "reference")]
+    assert "GAN has the best feature distance (0.800)" in headline(made(points, {}))
+
+
 def test_equals_and_oracles_are_named_apart() -> None:
     points = [point("GAN", "miou", 0.5), point("GAN (oracle)", "miou", 0.6), point("Other", "miou", 0.49)]
     points.append(point("WebP", "miou", 0.3, "reference"))

@@ -149,7 +149,8 @@ def _sentence(group: list[Answer], judges: int) -> str:
     label = describe(first.metric).label
     what = f"keeps the most meaning ({label} {values}{seeds})"
     if first.metric not in MEANING:
-        what = f"has the best {label} ({values}{seeds})"
+        inside = label[0].lower() + label[1:] if label[1:2].islower() else label
+        what = f"has the best {inside} ({values}{seeds})"
     if first.rival is None:
         what = f"stands alone ({label} {values}{seeds})"
     over = f": {_over(group, judges)}" if first.rival else ""

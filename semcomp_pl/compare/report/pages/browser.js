@@ -170,7 +170,7 @@ function setUpBrowser() {
     ),
   );
   const judged = report.sources.some((one) => Object.values(one).some(([, labels]) => labels));
-  byId("picture-overlay").disabled = byId("picture-opacity").disabled = !judged;
+  byId("picture-overlay").parentElement.hidden = !judged;
 
   byId("picture-image").addEventListener("change", (event) => choose(Number(event.target.value)));
   Object.values(sides).forEach((select) => select.addEventListener("change", show));
