@@ -1,5 +1,6 @@
 """What others cite is what they have."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -19,3 +20,10 @@ def test_the_citation_is_of_this_version() -> None:
     assert [author["name"] for author in cited["authors"]] == [author["name"] for author in project["authors"]]
     # the format's required keys: https://github.com/citation-file-format/citation-file-format/blob/main/schema-guide.md
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
+
+
+def test_papers_are_those_of_the_readme() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"https://(?:arxiv|doi)\.org/[^)\s]+", readme))
+    assert {paper["url"] for paper in cited} == named
