@@ -23,7 +23,7 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     pages = {page: page.read_text() for page in tmp_path.rglob("*.html")}
     loaded = r"<(?:script|img|iframe)[^>]+src=\"?(https?:[^\" >]+)|<link[^>]+href=\"?(https?:[^\" >]+)"
     assert not {page: found for page, text in pages.items() if (found := re.findall(loaded, text))}
-    assert "semcomp compress samples/cat.png" in (tmp_path / "index.html").read_text()
+    assert "samples/cat.png" in (tmp_path / "index.html").read_text()
     assert "structure_weight" in (tmp_path / "models.html").read_text()
     assert "miou_ratio" in (tmp_path / "metrics.html").read_text()
     api = (tmp_path / "api.html").read_text()
