@@ -74,7 +74,7 @@ def test_the_long_demo_ends_in_a_report_and_reuses_runs(tmp_path: Path, capsys: 
     assert found >= {title for title, _ in STAGES.values() if title != "PSPNet"}
     assert found >= {"RateDistortion (CamVid)", "PlainGAN (CamVid)", "SelectiveGAN (CamVid)"}
     assert found >= {"Original", "WebP", "AVIF", "JPEG", "JPEG 2000"}
-    assert results.provenance["judges"]["streets_deeplabv3plus"]["architecture"] == "deeplabv3plus"
+    assert results.provenance["judges"]["streets_linknet"]["architecture"] == "linknet"
     summary = json.loads((output / "comparison" / "summary.json").read_text())
     assert summary["ceiling"]["metrics"]["miou"]["value"] > 0.4
     settings = yaml.safe_load((output / "comparison.yaml").read_text())

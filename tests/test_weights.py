@@ -29,7 +29,7 @@ def size(directory: Path) -> int:
 
 def test_they_stay_small() -> None:
     assert max(map(size, EXPORTS.values())) <= 12_000_000
-    assert size(WEIGHTS) <= 94_000_000
+    assert size(WEIGHTS) <= 80_000_000
 
 
 def test_each_has_an_id() -> None:

@@ -21,7 +21,7 @@ from semcomp_pl.files.atomic import make_output
 from semcomp_pl.files.places import released, resolve_config
 from semcomp_pl.training.curves import draw_losses
 
-_RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_deeplabv3plus"
+_RD, _SEGMENTER, _JUDGE = "runs/rate_distortion", "runs/pspnet", "streets_linknet"
 _CODEC = "--model.filters 48"
 _GAN = (
     f"{_CODEC} --model.discriminator_filters 16 --model.init_from {_RD}/checkpoints/best.ckpt "

@@ -197,8 +197,8 @@ def test_an_export_is_tested_without_its_run(inside: Path) -> None:
 
 
 def test_a_judge_of_other_classes_is_refused_before_any_work(inside: Path, refused: Callable[[list[str]], str]) -> None:
-    message = refused(["test", "runs/run", "--model.judge=streets_deeplabv3plus"])
-    assert "streets_deeplabv3plus: a judge of 19 classes found, the data have 4; name one" in message
+    message = refused(["test", "runs/run", "--model.judge=streets_linknet"])
+    assert "streets_linknet: a judge of 19 classes found, the data have 4; name one" in message
 
 
 def test_flags_come_before_what_a_checkpoint_says(inside: Path, refused: Callable[[list[str]], str]) -> None:
