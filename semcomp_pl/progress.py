@@ -100,6 +100,8 @@ def tracked(items: Iterable[T], title: str, total: int | None = None) -> Iterato
 def speed(steps: float, seconds: float) -> str:
     """Steps per second, or seconds per step where those are slow."""
     rate = steps / max(seconds, 1e-9)
+    if rate >= 100:
+        return f"{rate:.0f}/s"
     return f"{rate:.3g}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
 
 

@@ -46,4 +46,4 @@ def test_steps_are_counted_and_items_passed_on(capsys: pytest.CaptureFixture[str
 def test_times_and_speeds_in_words() -> None:
     assert [clock(seconds) for seconds in (0, 59.6, 725, 10_810)] == ["0:00", "1:00", "12:05", "3:00:10"]
     assert [duration(seconds) for seconds in (45, 200, 7500)] == ["45 s", "3 min", "2 h 5 min"]
-    assert [speed(30, 10), speed(1, 4)] == ["3/s", "4 s each"]
+    assert [speed(30, 10), speed(1, 4), speed(14_700, 10)] == ["3/s", "4 s each", "1470/s"]

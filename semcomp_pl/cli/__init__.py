@@ -8,37 +8,51 @@ from collections.abc import Callable
 from importlib import import_module
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import expand_home, resolve_config, with_named_configs
+from semcomp_pl.files.places import expand_home, nearest, with_configs
 from semcomp_pl.version import __version__
 
 USAGE = """usage: semcomp COMMAND ...
 
 Semantic image compression below 0.1 bit per pixel: train, test and compare.
 
-  fit        train a model:   semcomp fit --config configs/data/streets.yaml --config configs/model/plain_gan.yaml
-             or resume a run:                semcomp fit runs/plain_gan --trainer.max_epochs=200
-  validate   measure a model on the validation split
-  test       measure it on the test split:   semcomp test runs/plain_gan
-             or any other by its name:       semcomp test rate_distortion --data camvid
-  predict    write its reconstructions:      semcomp predict runs/plain_gan
-  compress   images to files:                semcomp compress street.png --model weights/rate_distortion
-  decompress files to images:                semcomp decompress street.smc --model weights/rate_distortion -o out/
-  inspect    show the parts of a file:       semcomp inspect street.smc
-  fit-entropy   fit the tables that files are coded with, if fit was told not to:
-                                             semcomp fit-entropy MODEL --config configs/data/streets.yaml
-  export     write half-precision weights and JSON to share:   semcomp export runs/plain_gan/checkpoints/best.ckpt DIR
-  compare    run codecs over the same images:     semcomp compare --config configs/compare/streets.yaml
-             or only the ones you name:   semcomp compare A.ckpt B.ckpt --data configs/data/camvid.yaml --output DIR
-  sweep      train a model for each point of a W&B sweep:  semcomp sweep sweeps/rate.yaml --workers 2
-  report     write summary, figures and report of a comparison, finished or not:  semcomp report DIR
-  samples    write street scenes and free photographs to try it on:   semcomp samples samples
-  demo       all of it on these, in minutes:      semcomp demo
-             or train six models first:           semcomp demo --train
+  demo         all of it on images that everybody has, in minutes
+  samples      write street scenes and free photographs to try it on
+                 semcomp samples samples
+  compress     images to files
+                 semcomp compress samples/cat.png --model plain_gan -o cat.smc
+  decompress   files to images
+                 semcomp decompress cat.smc --model plain_gan -o cat.png
+  inspect      show the parts of a file
+                 semcomp inspect cat.smc
+  compare      run codecs over the same images, and write a report
+                 semcomp compare --config configs/compare/samples.yaml
+                 semcomp compare runs/a runs/b --data camvid --output DIR
+  report       write it anew, also of a comparison that is not finished
+                 semcomp report DIR
 
-  semcomp COMMAND --help     shows all options of a command
+  fit          train a model, or go on with a run
+                 semcomp fit --trainer cpu --data streets --model plain_gan
+                 semcomp fit runs/plain_gan --trainer.max_epochs 200
+  validate     measure it on the validation split
+  test         measure it on the test split, by real files
+                 semcomp test runs/plain_gan
+                 semcomp test rate_distortion --data camvid
+  predict      write its reconstructions
+                 semcomp predict runs/plain_gan
+  sweep        train a model for each point of a W&B sweep
+                 semcomp sweep sweeps/rate.yaml --workers 2
+  fit-entropy  fit the tables that files are coded with, if fit was told not to
+                 semcomp fit-entropy MODEL --data streets
+  export       write half-precision weights and JSON to share
+                 semcomp export runs/plain_gan DIR
+
+A model is a run, a checkpoint, an export, or the name of one in runs/ or weights/.
+
+  semcomp COMMAND --help   all options of a command
   semcomp --version
-  --debug with any command shows the traceback of an error
-  --import MODULE with any command runs your own Python module first, which may define models
+  --debug                  with any command: the traceback of an error
+  --import MODULE          with any command: run your own Python module first,
+                           which may define models
 """
 TRAINING = ("fit", "validate", "test", "predict")
 COMMANDS = {
@@ -122,7 +136,7 @@ def _expand(arg: str) -> str:
 
 def _run(command: str, args: list[str]) -> int | None:
     if command not in COMMANDS:
-        raise SemcompError(f"unknown command {command!r}; semcomp --help lists them")
+        raise SemcompError(f"unknown command {command!r}; semcomp --help lists them{nearest(command, COMMANDS)}")
     if command in TRAINING:
         args = [command, *run_arguments(command, args)]
     status: int | None = _imported(command)(args)
@@ -151,6 +165,10 @@ def run_arguments(command: str, args: list[str]) -> list[str]:
     A leading run, export or checkpoint is replaced by its config and weights, and `--model=plain_gan` by the file of
     that name; the shipped configs/ are found from anywhere.
     """
+    if not args:
+        said = "what to train: for example --trainer cpu --data streets --model plain_gan, or a RUN to go on with"
+        wanted = said if command == "fit" else "a MODEL: a run, checkpoint or export, or the name of one"
+        raise SemcompError(f"{command} needs {wanted}; semcomp {command} --help shows all options")
     for arg in args:
         if arg.endswith("=None"):
             raise SemcompError(
@@ -160,5 +178,4 @@ def run_arguments(command: str, args: list[str]) -> list[str]:
         from semcomp_pl.cli.saved import arguments_of
 
         args = [*arguments_of(command, args[0]), *args[1:]]
-    flags = (arg.rpartition("=") for arg in with_named_configs(args))
-    return [flag + equals + resolve_config(path) for flag, equals, path in flags]
+    return with_configs(args)

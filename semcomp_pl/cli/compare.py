@@ -17,7 +17,7 @@ from semcomp_pl.compare.report.tracking import GROUP
 from semcomp_pl.compare.run import compare
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import resolve_config, with_named_configs
+from semcomp_pl.files.places import with_configs
 
 _FLAGS = {"--data": "--config", "-o": "--output"}  # a data set's YAML names its own key
 _ENTRY = TypeAdapter(CodecEntry)
@@ -40,10 +40,10 @@ def parse(args: Sequence[str]) -> tuple[Settings, ImageDataModule, WandbLogger |
     Raises:
         SemcompError: unknown or missing settings, or numbers out of range.
     """
-    parts = (arg.partition("=") for arg in with_named_configs(args))
+    parts = (arg.partition("=") for arg in with_configs(args))
     args = [_FLAGS.get(flag, flag) + equals + value for flag, equals, value in parts]
     parser = _parser()
-    config = parser.parse_args([resolve_config(arg) for arg in args])
+    config = parser.parse_args(args)
     if config.codecs is None:  # an empty list says that models alone are compared
         config.codecs = sensible_references() if config.models else []
     config.codecs = [*(CodecEntry(LOAD, {"model": model}) for model in config.models), *config.codecs]

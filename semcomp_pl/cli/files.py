@@ -1,6 +1,7 @@
 """Options, progress and error reporting that the commands working file by file share."""
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from semcomp_pl.coding.container import MAX_PIXELS, MAX_SIDE
 from semcomp_pl.errors import FileError, SemcompError
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.files.outputs import Job
+from semcomp_pl.files.places import nearest
 
 if TYPE_CHECKING:
     from semcomp_pl.codecs.neural import NeuralCodec
@@ -23,6 +25,20 @@ class FilesParser(argparse.ArgumentParser):
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(f"semcomp {command}", description=description, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as usual, but name a misspelt option before what is missing for lack of it.
+
+        Raises:
+            SemcompError: bad usage.
+        """
+        before = itertools.takewhile(lambda arg: arg != "--", args or ())
+        flags = (arg.partition("=")[0] for arg in before if arg.startswith("--"))
+        known = self._option_string_actions
+        if unknown := next((flag for flag in flags if flag not in known), None):
+            said = f"unrecognized argument {unknown}; {self.prog} --help shows the options"
+            raise SemcompError(said + nearest(unknown, known))
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as an error.

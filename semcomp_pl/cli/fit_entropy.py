@@ -5,7 +5,7 @@ from pathlib import Path
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import find_model, resolve_config, with_named_configs
+from semcomp_pl.files.places import find_model, with_configs
 from semcomp_pl.training.entropy import STEPS, bits_per_image, fit_file
 
 
@@ -27,13 +27,13 @@ def main(args: list[str]) -> None:
         default=None,
         help="Passes over the augmented training split; as many as give four images for each step if not given.",
     )
-    config = parser.parse_args([resolve_config(arg) for arg in with_named_configs(args)])
-    data = parser.instantiate(config).data
-    data.prepare_data()
+    config = parser.parse_args(with_configs(args))
     path = find_model(config.model)
     target = None if config.output is None else Path(config.output)
     if target is not None and target.exists():
         raise SemcompError(f"{target}: exists; choose another --output, or leave it out to write {path} itself")
+    data = parser.instantiate(config).data
+    data.prepare_data()
     codec = fit_file(path, data, config.steps, config.passes, target)
     print(f"tables of {codec.fingerprint[:3].hex()} written to {target or path}")
     for name, bits in bits_per_image(codec, data).items():

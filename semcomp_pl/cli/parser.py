@@ -14,9 +14,16 @@ from semcomp_pl.files.places import config_names, expand_home, nearest, unknown_
 
 # Lines of jsonargparse's messages that are about its own machinery and not about the reason.
 _MACHINERY = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+_TRIED = re.compile(
+    r"Expected a path but \S+ either not accessible or invalid "
+    r"(?:Does not validate against any of the Union subtypes )?(?=Problem|Expected)"
+)
+_KEY = re.compile(r'^Parser key "([\w.]+)":')
 _OPTION = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)'")
 _CLASS = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
-_MODEL = re.compile(r'key "model":[\s-]*Expected a path but (\w+) either')
+_MODEL = re.compile(r'key "model":[\s-]*Expected a path but ([\w-]+) either')
+_HELP = re.compile(r"--(model|data)(?:\.source)?\.help: Expected a dot import path string: (\S+)")
+_MODULE = re.compile(r"class_path '([\w.]+)':\s+No module named '([\w.]+)'")
 _MISSING = re.compile(r"arguments are required: (.+)")
 _FLAG = re.compile(r"(?:accept option '|unrecognized arguments: --)([\w.]+)")
 
@@ -48,9 +55,18 @@ class Parser(LightningArgumentParser):
         if found := _MISSING.search(message):
             raise SemcompError(" and ".join(map(_how_to_give, found[1].split(", ")))) from None
         if found := _MODEL.search(message):
-            raise SemcompError(f"--model {found[1]}: {unknown_config('model', found[1], _models())}") from None
+            said = unknown_config("model", found[1], _classes("model"))
+            own = "" if said.endswith("?") else "; a model of your own needs --import MODULE"
+            raise SemcompError(f"--model {found[1]}: {said}{own}") from None
+        if found := _MODULE.search(message):
+            raise SemcompError(f"{found[1]}: no module {found[2]} is installed; name your own with --import") from None
+        if found := _HELP.search(message):
+            names = _classes(found[1])
+            said = f"no such class, expected one of {', '.join(names)}{nearest(found[2], names)}"
+            raise SemcompError(f"{found[2]}: {said}") from None
         lines = [line.strip() for line in message.splitlines()]
         reason = " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(_MACHINERY))
+        reason = _KEY.sub(r"--\1:", _TRIED.sub("", reason))
         raise SemcompError(reason + self._nearest(message)) from None
 
     def _nearest(self, message: str) -> str:
@@ -76,11 +92,14 @@ def _how_to_give(missing: str) -> str:
     return f"no {kind} given; name one with --{kind} ({', '.join(config_names(kind))}) or a file with --config{more}"
 
 
-def _models() -> list[str]:
-    """Names of the suite's model classes, which the parser has imported."""
-    from semcomp_pl import modules
+def _classes(kind: str) -> list[str]:
+    """Names of the suite's models or data sets, which the parser has imported."""
+    from semcomp_pl import data, modules
 
-    return list(modules.__all__)
+    if kind == "model":
+        return list(modules.__all__)
+    found = {name: getattr(data, name) for name in data.__all__}
+    return [name for name, one in found.items() if issubclass(one, data.ImageSource) and one is not data.ImageSource]
 
 
 def _configs_first(args: Sequence[str]) -> list[str]:

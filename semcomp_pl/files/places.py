@@ -30,10 +30,10 @@ def resolve_config(path: str) -> str:
     return path
 
 
-def with_named_configs(args: Sequence[str]) -> list[str]:
+def with_configs(args: Sequence[str]) -> list[str]:
     """Arguments with `--model=plain_gan` replaced by `--config=configs/model/plain_gan.yaml`, and so for `--data` etc.
 
-    Other values of these options stay as they are.
+    Shipped configs are found from anywhere; other values of these options stay as they are.
 
     Raises:
         SemcompError: what looks like a name is none; a model may also be named by its class.
@@ -43,16 +43,23 @@ def with_named_configs(args: Sequence[str]) -> list[str]:
     for arg in rest:
         flag, equals, name = arg.partition("=")
         kind = flag.removeprefix("--")
-        if flag[:2] == "--" and kind and (configs_root() / kind).is_dir():
-            name = name if equals else next(rest, "")
-            file = f"configs/{kind}/{name}.yaml"
-            named = name.isidentifier() and Path(resolve_config(file)).is_file()
-            if name.isidentifier() and not named and kind != "model" and not Path(name).exists():
-                raise SemcompError(f"--{kind} {name}: {unknown_config(kind, name)}")
-            said += [f"--config={file}"] if named else [arg, *([] if equals else [name])]
+        if flag[:2] != "--" or not kind or not (configs_root() / kind).is_dir():
+            said.append(_with_shipped(arg))
+            continue
+        name = name if equals else next(rest, "")
+        is_name = re.fullmatch(r"[\w-]+", name) is not None
+        if is_name and Path(file := resolve_config(f"configs/{kind}/{name}.yaml")).is_file():
+            said.append(f"--config={file}")
+        elif is_name and kind != "model" and not Path(name).exists():
+            raise SemcompError(f"--{kind} {name}: {unknown_config(kind, name)}")
         else:
-            said.append(arg)
+            said += [flag, _with_shipped(name)] if not equals else [_with_shipped(arg)]
     return said
+
+
+def _with_shipped(arg: str) -> str:
+    flag, equals, path = arg.rpartition("=")
+    return flag + equals + resolve_config(path)
 
 
 def config_names(kind: str) -> list[str]:
@@ -179,8 +186,13 @@ def find_model(given: str) -> Path:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error's sentence that suggests the known name most like a misspelt one; empty if none is."""
-    near = get_close_matches(name, [*known], 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    alike = {_plain(one): one for one in known}
+    near = get_close_matches(_plain(name), alike, 1)
+    return f"; did you mean {alike[near[0]]}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def _names() -> list[str]:

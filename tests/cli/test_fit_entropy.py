@@ -96,3 +96,14 @@ def test_fit_ends_with_tables_and_test_measures_files(
     for name in ("test/bpp ", "test/bpp_payload", "test/bpp_ideal", "test/bpp_bound"):
         assert name in said
     assert main(["fit", "runs/small", "--trainer.max_epochs", "2"]) == 0
+
+
+@pytest.mark.parametrize("data", [["--data=streets"], ["--data", "streets"], ["--config=configs/data/streets.yaml"]])
+def test_a_model_that_is_not_there_costs_no_data(
+    data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the shipped data set is found from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit-entropy", "nowhere", *data]) == 2
+    assert "nowhere: no such model" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

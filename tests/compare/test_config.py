@@ -52,6 +52,26 @@ def test_comparisons_in_the_documents_can_be_made_again() -> None:
         assert settings.codecs == shipped.codecs
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--data=kodak"],
+        ["--data", "kodak"],
+        ["--data", "configs/data/kodak.yaml"],
+        ["--config=configs/data/kodak.yaml"],
+    ],
+    ids=" ".join,
+)
+def test_shipped_data_are_found_from_anywhere(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings, data, *_ = parse(["a.ckpt", *words])
+    shipped = yaml.safe_load((configs_root() / "data" / "kodak.yaml").read_text())["data"]["source"]["init_args"]
+    assert str(data.source.root) == shipped["root"]
+    assert settings.codecs[0] == CodecEntry(LOAD, {"model": "a.ckpt"})
+
+
 def test_flags_files_and_the_logger_of_training_are_merged(tmp_path: Path) -> None:
     flags = ["--data", "configs/data/kodak.yaml", "--config", "configs/logger/wandb.yaml", "--wandb.project", "x"]
     settings, data, logger, text = parse(["a.ckpt", "b.ckpt", *flags, "-o", "there", "--data.size", "[64, 64]"])

@@ -30,19 +30,19 @@ def show(summary: Summary, page: Path, console: Console | None = None) -> None:
         if absent:
             console.print(f"No point at or below {at.target:g} bpp: {', '.join(absent)}.")
     console.print(headline(summary))
-    console.print(f"{len(summary.points)} points over {len(summary.images)} images:")
+    console.print(f"{_count(len(summary.points), 'point')} over {_count(len(summary.images), 'image')}:")
     console.print(str(page.resolve()), soft_wrap=True)
 
 
 def table(summary: Summary, at: AtRate) -> Table:
     """One row per codec that has a point at a rate: measured rate and the most telling metrics."""
     metrics = telling(summary)
-    title = f"{len(summary.images)} images, files at or below {at.target:g} bits per pixel"
+    title = f"{_count(len(summary.images), 'image')}, files at or below {at.target:g} bits per pixel"
     caption = "★ best, ≈ tied with it by the 95 % interval over images; models in bold"
     found = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
     found.add_column("codec", no_wrap=True)
     for name in ("bpp", *metrics):
-        better = {True: " ↑", False: " ↓", None: ""}[describe(name).higher_is_better]
+        better = {True: "↑", False: "↓", None: ""}[describe(name).higher_is_better]
         found.add_column("bpp" if name == "bpp" else describe(name).label + better, justify="right")
     for entry in sorted(_standing(at), key=lambda one: _rank(summary, one, metrics)):
         point = _point(summary, entry)
@@ -58,6 +58,10 @@ def telling(summary: Summary) -> list[str]:
     names = leading(name for name in summary.metrics if name in measured)
     distortion = [name for name in reversed(names) if describe(name).kind == "distortion"]
     return [*dict.fromkeys([*names[:1], *perceptual(names)[:1], *distortion, *names])][:_METRICS]
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _standing(at: AtRate) -> list[Entry]:
