@@ -1,6 +1,7 @@
 """Tiny data sets in their real layouts, and real data where they are at hand."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,20 @@ COCO_NAMES = {"train": ("000000000009", "000000000025", "000000000030"), "val": 
 def save(path: Path, pixels: NDArray[np.generic]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What libraries and killed processes leave in the directory of temporary files goes with the session.
+
+    The directory's name is short, as sockets in it have paths of at most 107 bytes.
+    """
+    tmp_path_factory.getbasetemp()  # which pytest keeps for a while, elsewhere
+    temporary = tempfile.TemporaryDirectory(prefix="semcomp-", ignore_cleanup_errors=True)
+    with temporary as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", directory)
+        patch.setattr(tempfile, "tempdir", directory)
+        yield
 
 
 @pytest.fixture(scope="session")

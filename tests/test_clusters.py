@@ -32,6 +32,7 @@ def test_processes_share_one_run(launcher: Launcher, inside: Path) -> None:
     args = fit_arguments("rate_distortion", "--config=configs/logger/wandb.yaml")
     for ended in launcher(args, inside, WANDB_MODE="offline"):
         assert ended.status == 0, ended.err[-3000:]
+        assert not re.search("warn|deprecat", ended.err + ended.out, re.IGNORECASE), ended.err
     assert {run.name for run in (inside / "runs").iterdir()} == {"rate_distortion", "rate_distortion-2"}
     assert not list(taken.iterdir())
     run = inside / "runs" / "rate_distortion-2"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from semcomp_pl.errors import SemcompError
-from semcomp_pl.files.places import expand_home, nearest, with_configs
+from semcomp_pl.files.places import expand_home, nearest, with_configs, without_imports
 from semcomp_pl.version import __version__
 
 USAGE = """usage: semcomp COMMAND ...
@@ -64,11 +64,15 @@ COMMANDS = {
 """The module that runs each command; imported when the command is called."""
 
 
+_TOLD = {"compare": "--imports+=", "sweep": "--import="}
+"""How commands that start other processes are told of imported modules."""
+
+
 def main(args: list[str] | None = None) -> int:
     """Run a command; the exit status is 0, 2 for bad usage or bad input, or 3 for a bad file."""
     args = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in args
-    args, modules = _without_imports([arg for arg in args if arg != "--debug"])
+    args, modules = without_imports(arg for arg in args if arg != "--debug")
     if not args or args[0] in {"-h", "--help"}:
         print(USAGE, end="")
         return 0 if args else 2
@@ -80,8 +84,9 @@ def main(args: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # file names in other encodings
     try:
         for module in modules:
-            _import(module)
-        return _run(args[0], [_expand(arg) for arg in args[1:]]) or 0
+            import_user_module(module)
+        told = [_TOLD[args[0]] + module for module in modules if args[0] in _TOLD]
+        return _run(args[0], [*map(_expand, args[1:]), *told]) or 0
     except SemcompError as error:
         if debug:
             raise
@@ -101,22 +106,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
 
 
-def _without_imports(args: list[str]) -> tuple[list[str], list[str]]:
-    """Arguments without `--import MODULE`, and the modules; `compare` is told them, for its worker processes."""
-    others: list[str] = []
-    modules: list[str] = []
-    rest = iter(args)
-    for arg in rest:
-        flag, equals, name = arg.partition("=")
-        if flag == "--import":
-            modules.append(name if equals else next(rest, ""))
-        else:
-            others.append(arg)
-    told = [f"--imports+={name}" for name in modules if others[:1] == ["compare"]]
-    return [*others, *told], modules
-
-
-def _import(module: str) -> None:
+def import_user_module(module: str) -> None:
     """Import a module of the user's, from the working directory or installed."""
     if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  # what is imported here needs no pathlib
         sys.path.insert(0, here)

@@ -103,17 +103,20 @@ def _classes(kind: str) -> list[str]:
 
 
 def _configs_first(args: Sequence[str]) -> list[str]:
-    """Arguments with config files moved before all flags, so that flags always override them."""
+    """Arguments with config files moved before all flags, so that flags always override them.
+
+    A class of models comes next, for its own flags mean nothing before it is known.
+    """
     command = [*itertools.takewhile(lambda arg: not arg.startswith("-"), args)]
     configs: list[str] = []
+    classes: list[str] = []
     others: list[str] = []
     rest = iter(args[len(command) :])
     for arg in rest:
-        if arg in {"--config", "-c"}:
-            configs += [arg, *itertools.islice(rest, 1)]
-        else:
-            (configs if arg.startswith(("--config=", "-c=")) else others).append(arg)
-    return [*command, *configs, *others]
+        flag, equals, _ = arg.partition("=")
+        place = {"-c": configs, "--config": configs, "--model": classes}.get(flag, others)
+        place += [arg] if equals or place is others else [arg, *itertools.islice(rest, 1)]
+    return [*command, *configs, *classes, *others]
 
 
 def _parsers(action: Any) -> list[ArgumentParser]:

@@ -24,6 +24,8 @@ def arguments_of(command: str, given: str) -> list[str]:
         return _of_weights(command, source)
     checkpoint = str(source) if source.is_file() else "last" if command == "fit" else "best"
     parent, name = run.resolve().parent, run.resolve().name
+    if parent.is_relative_to(here := Path.cwd()):  # as short as it was given, for all that is said and saved
+        parent = parent.relative_to(here)
     return ["--config", str(run / "config.yaml"), "--runs", str(parent), "--name", name, "--ckpt_path", checkpoint]
 
 

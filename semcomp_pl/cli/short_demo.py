@@ -30,7 +30,7 @@ from semcomp_pl.data.samples import write_samples
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import write_file
 from semcomp_pl.files.images import is_image, read_image
-from semcomp_pl.files.places import released, resolve_config
+from semcomp_pl.files.places import released, with_configs
 from semcomp_pl.progress import duration
 
 MODELS = {"rate_distortion": "RateDistortion", "plain_gan": "PlainGAN"}
@@ -129,7 +129,7 @@ def _call(command: str, run: Callable[[list[str]], int | None], *words: str) -> 
         SemcompError: it failed.
     """
     _say(command, words)
-    if run([resolve_config(word) for word in words]):
+    if run([*words]):
         raise SemcompError(f"semcomp {command} failed, see above")
 
 
@@ -184,8 +184,8 @@ def _train(seconds: int) -> None:
     limit = {"max_epochs": None, "max_time": f"00:00:{seconds // 60:02}:{seconds % 60:02}"}
     trainer = {"accelerator": "cpu", "check_val_every_n_epoch": 1000, **limit}
     Path("training.yaml").write_text(yaml.safe_dump({**_TRAINING, "trainer": trainer}, sort_keys=False))
-    configs = ("configs/data/streets.yaml", "configs/model/plain_gan.yaml", "training.yaml")
-    _call("fit", _fit, "--name", "live", *(word for file in configs for word in ("--config", file)))
+    configs = ("--data", "streets", "--model", "plain_gan", "--config", "training.yaml")
+    _call("fit", _fit, "--name", "live", *configs)
     scenes = ImageDataset(ImageDataModule(StreetScenes(train=_SCENES, val=4, test=0, size=_SIZE), _SIZE).store("val"))
     images = [scenes[index]["image"] for index in range(3)]
     pictures = [("original", image) for image in images]
@@ -198,7 +198,7 @@ def _train(seconds: int) -> None:
 
 
 def _fit(words: list[str]) -> None:
-    train.main(["fit", *words])
+    train.main(["fit", *with_configs(words)])
 
 
 def _compare(images: Sequence[Path]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from semcomp_pl.cli import run_arguments
+from semcomp_pl.cli import import_user_module, run_arguments
 from semcomp_pl.cli.train import main as training
 from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output
@@ -54,6 +54,9 @@ def main(args: list[str]) -> int:
     commands = [sweep.command(point, more) for point in points]
     names = [run_name(number, sweep.varied(point)) for number, point in enumerate(points)]
     words = [arguments(command, directory, name, last) for command, name in zip(commands, names, strict=True)]
+    modules = [*dict.fromkeys(module for command in commands for module in command.modules)]
+    for module in modules:
+        import_user_module(module)
     for one in words:
         _parse(one)
     if options.dry_run:
@@ -69,7 +72,7 @@ def main(args: list[str]) -> int:
     plan = Plan(
         options.workers, count, more, last, {**share_of_cores(options.workers), "WANDB_RUN_GROUP": directory.name}
     )
-    return _run(study, directory, plan, options, data_arguments(words[0]))
+    return _run(study, directory, plan, options, [*data_arguments(words[0]), *(f"--import={name}" for name in modules)])
 
 
 def _run(study: Study, directory: Path, plan: Plan, options: argparse.Namespace, wanted: list[str]) -> int:

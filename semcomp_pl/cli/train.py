@@ -40,7 +40,7 @@ from semcomp_pl.training.progress import ProgressLine
 from semcomp_pl.training.quiet import ModelLine, silence
 from semcomp_pl.training.record import TrainingRecord
 from semcomp_pl.training.stopping import StopAtSignal
-from semcomp_pl.training.tracking import send_outcome, settle
+from semcomp_pl.training.tracking import finish, refusals, send_outcome, settle, without_anonymity
 
 
 class SemcompCLI(LightningCLI):
@@ -180,7 +180,8 @@ class SemcompCLI(LightningCLI):
             self.model.max_batches, kwargs["max_steps"] = steps, -1
         if (steps > 0 or config.trainer.max_time) and not config.trainer.max_epochs:
             kwargs["max_epochs"] = -1
-        given = [logger for logger in _as_list(config.trainer.logger) if isinstance(logger, Logger)]
+        loggers = _as_list(config.trainer.logger)
+        given = [without_anonymity(logger) for logger in loggers if isinstance(logger, Logger)]
         trainer = super().instantiate_trainer(
             default_root_dir=str(self.run),
             logger=[self._history(config), *given],
@@ -236,6 +237,7 @@ class SemcompCLI(LightningCLI):
         if wanted and best.is_file() and isinstance(self.model, CodecModule):
             rates = file_rates(fit_file(best, self.datamodule, config.entropy_steps), self.datamodule)
         send_outcome(self.trainer, rates)
+        finish()  # what W&B says at its end comes before what matters
         if best.is_file() and not config.trainer.fast_dev_run and self.trainer.is_global_zero:
             print(outcome(self.run, self.trainer, rates, isinstance(self.model, CodecModule)))
 
@@ -309,7 +311,8 @@ def main(args: list[str]) -> None:
     torch.set_float32_matmul_precision("high")
     silence()
     try:
-        SemcompCLI(args)
+        with refusals():
+            SemcompCLI(args)
     except MisconfigurationException as error:
         raise SemcompError(str(error)) from error
     except ValueError as error:
@@ -322,5 +325,4 @@ def main(args: list[str]) -> None:
         raise KeyboardInterrupt from None  # Lightning exits with 1 after Ctrl-C
     finally:
         release_run()
-        if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
-            wandb.finish()  # everything logged must be on disk when `fit` returns
+        finish()

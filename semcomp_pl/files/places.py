@@ -57,6 +57,20 @@ def with_configs(args: Sequence[str]) -> list[str]:
     return said
 
 
+def without_imports(args: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Arguments without `--import MODULE`, and the modules."""
+    others: list[str] = []
+    modules: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        flag, equals, name = arg.partition("=")
+        if flag == "--import":
+            modules.append(name if equals else next(rest, ""))
+        else:
+            others.append(arg)
+    return others, modules
+
+
 def _with_shipped(arg: str) -> str:
     flag, equals, path = arg.rpartition("=")
     return flag + equals + resolve_config(path)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from semcomp_pl.errors import SemcompError
+from semcomp_pl.files.places import without_imports
 from semcomp_pl.sweep.parameters import Parameter, read_parameter
 
 METHODS = ("grid", "random", "bayes")
@@ -21,10 +22,14 @@ _ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
 class Command(NamedTuple):
-    """A command line: what starts the suite, and the arguments from `fit` on."""
+    """A command line."""
 
     launcher: list[str]
+    """What starts the suite, and has it import `modules`."""
     args: list[str]
+    """The arguments from `fit` on, without imports."""
+    modules: list[str]
+    """The user's own modules, which may define models."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,9 @@ def _with_environment(word: str) -> str:
 def _split(words: list[str]) -> Command:
     for at, (word, following) in enumerate(pairwise(words), 1):
         if Path(word).name in {"semcomp", "semcomp_pl"} and following == "fit":
-            return Command(words[:at], words[at:])
+            args, modules = without_imports(words[at:])
+            modules = [*dict.fromkeys(modules)]
+            return Command([*words[:at], *(f"--import={name}" for name in modules)], args, modules)
     raise SemcompError(
         f"command: {' '.join(words[:6])} ... found, expected one that trains with this suite: "
         "${env} ${interpreter} -m semcomp_pl fit ... ${args}"

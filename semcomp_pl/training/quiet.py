@@ -20,6 +20,7 @@ _SAID = (
     "Tip:",
     "TPU available:",
     "Using bfloat16 Automatic Mixed Precision",  # `ModelLine`
+    "Found current_model_state in the checkpoint",  # as every checkpoint of a moving average has it
     "Restoring states from the checkpoint path",  # another line says that they were
     "Trainer already configured with model summary callbacks",  # `ModelLine`
     "`Trainer.fit` stopped: `max_epochs=",  # the end of `fit` says how many

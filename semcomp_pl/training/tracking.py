@@ -1,8 +1,10 @@
 """A run in W&B: what Lightning's logger does not send by itself."""
 
 import os
+import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 import yaml
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
+from semcomp_pl.errors import SemcompError
 from semcomp_pl.files.atomic import make_output, write_text
 from semcomp_pl.files.places import is_first_process
 
@@ -22,6 +25,31 @@ def settle(arguments: Any, run: Path) -> None:
     arguments.job_type = arguments.job_type or "fit"
     # the agent of a sweep names its runs itself
     arguments.id = arguments.id or os.environ.get("WANDB_RUN_ID") or _id(run)
+
+
+def without_anonymity(logger: Logger) -> Logger:
+    """A logger, which if it is W&B's passes on no argument that W&B 0.31 warns about and Lightning 2.6 always sets."""
+    options = getattr(logger, "_wandb_init", {})
+    if options.get("anonymous") is None:
+        options.pop("anonymous", None)
+    return logger
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Give what W&B refuses in this context as an error of the suite.
+
+    Raises:
+        SemcompError: W&B cannot be used, such as without an account.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, getattr(sys.modules.get("wandb"), "Error", ())):
+            raise
+        raise SemcompError(
+            f"W&B: {error} WANDB_MODE=offline needs no account, --trainer.logger=false leaves it out"
+        ) from error
 
 
 def _id(run: Path) -> str | None:
@@ -54,6 +82,12 @@ def send_outcome(trainer: Trainer, rates: Sequence[float]) -> None:
                 logger.experiment.summary[f"best/{one.monitor.partition('/')[2]}"] = float(one.best_model_score)
         if rates:
             logger.experiment.summary["best/bpp"] = fmean(rates)
+
+
+def finish() -> None:
+    """End this process's W&B run, if there is one: everything logged must be on disk when a command returns."""
+    if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
+        wandb.finish()
 
 
 def _loggers(trainer: Trainer) -> list[WandbLogger]:

@@ -3,6 +3,8 @@
 import csv
 import re
 import shlex
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from semcomp_pl import load
 from semcomp_pl.cli import main
 from tests.cli.common import GAN, TINY, data_flags
 from tests.lab import HEIGHT, WIDTH
+from tests.processes import environment
 
 
 def files_bpp(run: str) -> float:
@@ -60,3 +63,26 @@ def test_predict_says_where_it_wrote(inside: Path, capsys: pytest.CaptureFixture
     found = re.search(r"^(\d+) images written to (.*)$", capsys.readouterr().out, re.MULTILINE)
     assert found
     assert len([*Path(found[2]).glob("*.png")]) == int(found[1]) == 3
+
+
+@pytest.mark.slow
+def test_no_command_warns_of_anything(inside: Path) -> None:
+    """In a process of their own, whose filters of warnings are those that users have."""
+    data, quick = data_flags("data"), ["--codecs=[]", "--draws=10", "--timed_images=1", "--pictures=1", "--workers=1"]
+    commands = [
+        ["fit", "--config=configs/model/plain_gan.yaml", *data, *GAN, "--name=healthy"],
+        ["fit", "runs/healthy", "--trainer.max_epochs=3"],
+        *([command, "runs/healthy"] for command in ("test", "validate", "predict")),
+        ["fit-entropy", "healthy", *data, "--steps=2", "-o=fitted.ckpt"],
+        ["export", "healthy", "healthy_export"],
+        ["compress", "data/val/0.png", "--model=healthy", "-o=healthy.smc"],
+        ["inspect", "healthy.smc"],
+        ["decompress", "healthy.smc", "--model=healthy", "-o=healthy.png"],
+        ["compare", "healthy", *data, *quick, "--output=healthy_comparison"],
+        ["report", "healthy_comparison"],
+    ]
+    code = f"from semcomp_pl.cli import main\nif __name__ == '__main__':\n    assert not any(map(main, {commands}))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not re.search("warn|deprecat|FLOPs|Tip:|TPU", done.stderr + done.stdout, re.IGNORECASE), done.stderr
+    assert "\nruns/healthy: 3 epochs, 6 batches in " in done.stdout

@@ -138,7 +138,7 @@ def test_training_goes_on_in_runs_only(inside: Path, form: str, capsys: pytest.C
     )
 
 
-@pytest.mark.parametrize("form", OF_RUNS)
+@pytest.mark.parametrize("form", FORMS)
 def test_of_export(inside: Path, form: str, tmp_path: Path) -> None:
     assert main(["export", form.format("run"), str(tmp_path / "export")]) == 0
     assert load(tmp_path / "export").fingerprint == load("run").fingerprint

@@ -1,10 +1,12 @@
 """Models that are no part of the suite: trained, coded and compared like any other, but only if asked for."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from semcomp_pl.checkpoints.loading import load
 from semcomp_pl.cli import main
@@ -58,6 +60,33 @@ def test_a_model_from_outside_serves_everywhere_but_in_exports(capsys: pytest.Ca
     assert "my_models" in Path("c/config.yaml").read_text()
     assert main(["export", "mine", "exported"]) == 2
     assert "a my_models.Mine from outside the suite found, which no export can name" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forgotten")
+def test_a_sweep_trains_them_whoever_names_their_module(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command line, or the sweep's own command, which W&B's agents run too."""
+    Path("data").mkdir()
+    write_images(Path("data"), {"train": 4, "val": 2})
+    flags = [*data_flags("data"), *TINY, *QUIET, "--trainer.max_epochs=1"]
+    sweep = {"method": "grid", "metric": {"name": "val/psnr"}, "parameters": {"model": {"values": ["Mine"]}}}
+    said = []
+    for name, own in {"told": [], "knows": ["--import", "my_models"]}.items():
+        command = ["${interpreter}", "-m", "semcomp_pl", "fit", *own, *flags, "${args}"]
+        Path(f"{name}.yaml").write_text(yaml.safe_dump({**sweep, "command": command}))
+        given = [] if own else ["--import=my_models"]
+        assert main(["sweep", f"{name}.yaml", "--name=study", "--dry-run", *given]) == 0
+        said.append(capsys.readouterr().out)
+        del sys.modules["my_models"]
+    assert said[0] == said[1]
+    assert "-m semcomp_pl --import=my_models fit " in said[0]
+    assert main(["sweep", "told.yaml", "--import=my_models"]) == 0
+    (run,) = Path("runs/told").glob("000*/")
+    assert load(run).name == "Mine"
+    assert "warn" not in Path("runs/told/logs", run.name).with_suffix(".log").read_text().lower()
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert words[:3] == ["semcomp", "compare", str(run)]
+    assert "--import=my_models" in words
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -235,7 +235,10 @@ def test_a_checkpoint_that_cannot_be_used(
 def test_a_resumed_run_goes_on_with_its_history(inside: Path) -> None:
     assert main([*fit(PLAIN), *data_flags("data"), *GAN, "--name=longer"]) == 0
     before = rows(inside / "runs/longer/metrics.csv")
+    before_settings = yaml.safe_load((inside / "runs/longer/config.yaml").read_text())
     assert main(["fit", "runs/longer", "--trainer.max_epochs=3"]) == 0
+    settings = yaml.safe_load((inside / "runs/longer/config.yaml").read_text())
+    assert (settings["runs"], settings["name"]) == (before_settings["runs"], before_settings["name"])
     after = rows(inside / "runs/longer/metrics.csv")
     assert after[: len(before)] == before
     assert [row["epoch"] for row in after if row["val/psnr"]] == ["0", "1", "2"]
@@ -321,6 +324,18 @@ def test_one_run_in_wandb_holds_settings_training_files_and_test(inside: Path) -
     assert {"val/samples filenames", "val/psnr"} < fitted.summary.keys()
     figures = {name: float(value) for name, value in tested.items() if name.startswith("test/")}
     assert {name: measured.summary[name] for name in figures} == pytest.approx(figures)
+
+
+def test_without_an_account_the_ways_to_go_on_are_named(
+    inside: Path, refused: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(inside / "nothing"))
+    message = refused([*fit(PLAIN, "configs/logger/wandb.yaml"), *data_flags("data"), *GAN, "--name=nobody"])
+    assert "W&B: No API key configured." in message
+    assert "WANDB_MODE=offline needs no account, --trainer.logger=false leaves it out" in message
+    assert not (inside / "runs/nobody").exists()
 
 
 def _images(directory: Path) -> list[torch.Tensor]:

@@ -1,7 +1,7 @@
 """A comparison in W&B, beside the runs of training and sweeps."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
@@ -13,6 +13,7 @@ from semcomp_pl.compare.report.figures import standing_at
 from semcomp_pl.compare.rows import ORACLE
 from semcomp_pl.compare.summary import Summary
 from semcomp_pl.metrics import describe
+from semcomp_pl.training.tracking import refusals, without_anonymity
 
 GROUP: dict[str, Any] = {"group": "comparisons", "job_type": "compare"}
 """Tells comparisons apart from trainings in a project."""
@@ -31,7 +32,8 @@ def track(summary: Summary, directory: Path, logger: WandbLogger) -> None:
         directory: of the results, with `pictures/` and `report.html`.
         logger: its run is created here, unless one is active.
     """
-    run: Any = logger.experiment
+    with refusals():
+        run: Any = cast(WandbLogger, without_anonymity(logger)).experiment
     run.config.update({"comparison": summary.provenance}, allow_val_change=True)
     run.summary.update({"codecs": len(summary.codecs), "images": len(summary.images), **_best(summary)})
     curves = [name for name in summary.metrics if not describe(name).detail][:_CURVES]
