@@ -11,6 +11,7 @@ from jsonargparse.typing import register_type
 from lightning.pytorch.loggers import WandbLogger
 from pydantic import TypeAdapter, ValidationError
 
+from semcomp_pl.cli.help import arrange_comparison
 from semcomp_pl.cli.parser import Parser
 from semcomp_pl.compare.config import LOAD, CodecEntry, Settings, check, sensible_references
 from semcomp_pl.compare.report.tracking import GROUP
@@ -72,7 +73,13 @@ def as_yaml(entry: CodecEntry) -> dict[str, Any]:
 def _parser() -> Parser:
     # jsonargparse must not take an entry's class_path for a subclass of CodecEntry
     register_type(CodecEntry, as_yaml, _entry, deserializer_exceptions=ValueError, fail_already_registered=False)
-    parser = Parser(prog="semcomp compare", description="Measure codecs on the same images and write a report.")
+    parser = Parser(
+        prog="semcomp compare",
+        usage="semcomp compare [MODEL ...] [--data NAME | --config FILE | --OPTION=VALUE] ...",
+        description="Measure codecs on the same images and write a report. For example: semcomp compare runs/a runs/b "
+        "--data streets --output DIR, or semcomp compare --config configs/compare/streets.yaml. Files are merged from "
+        "left to right, and options come after all of them.",
+    )
     parser.add_argument(
         "models",
         nargs="*",
@@ -88,6 +95,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--trainer.logger", type=WandbLogger | None, default=None, help="W&B logger, as for semcomp fit."
     )
+    arrange_comparison(parser)
     return parser
 
 

@@ -1,6 +1,7 @@
-"""Help of `fit`, `validate`, `test` and `predict`: the options of the suite first, those of the trainer last."""
+"""Help of `fit`, `validate`, `test`, `predict` and `compare`: the suite's options first, the trainer's last."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any, cast
 
 from lightning.pytorch.cli import LightningArgumentParser
@@ -13,6 +14,13 @@ _TITLES = {
     "trainer": "Lightning's trainer",
 }
 """Titles of the groups of options, in order, by what the names of their first options start with."""
+_COMPARISON = {
+    "models": "models",
+    "options": "options",
+    "output": "comparison",
+    "data": _TITLES["data"],
+    "wandb": "W&B run to send the summary to",
+}
 _CHECKPOINT = {
     "fit": "Checkpoint to go on from: last, which is the run's, or a path.",
     "other": "Weights: best or last, which are the run's, or a run, checkpoint, export or name of one.",
@@ -39,11 +47,7 @@ def texts(command: str) -> dict[str, str]:
 
 def arrange(parser: LightningArgumentParser, command: str) -> None:
     """Put the groups of a command's options in order, with titles and texts that speak of the suite."""
-    for group in parser._action_groups:
-        if group._group_actions and group.title != "Linked arguments":
-            group.title = _TITLES[_kind(group)]
-    groups: list[Any] = cast(Any, parser._action_groups)
-    groups.sort(key=lambda group: [*_TITLES].index(_kind(group)))
+    _order(parser, _TITLES)
     for action in parser._actions:
         if action.dest == "ckpt_path":
             action.help = _CHECKPOINT.get(command, _CHECKPOINT["other"])
@@ -51,7 +55,20 @@ def arrange(parser: LightningArgumentParser, command: str) -> None:
             action.help = argparse.SUPPRESS
 
 
-def _kind(group: "argparse._ArgumentGroup") -> str:
-    """The key in `_TITLES` of a group of options."""
+def arrange_comparison(parser: LightningArgumentParser) -> None:
+    """Put the groups of `semcomp compare` in order."""
+    _order(parser, _COMPARISON)
+
+
+def _order(parser: LightningArgumentParser, titles: Mapping[str, str]) -> None:
+    for group in parser._action_groups:
+        if group._group_actions and group.title != "Linked arguments":
+            group.title = titles[_kind(group, titles)]
+    groups: list[Any] = cast(Any, parser._action_groups)
+    groups.sort(key=lambda group: [*titles].index(_kind(group, titles)))
+
+
+def _kind(group: "argparse._ArgumentGroup", titles: Mapping[str, str]) -> str:
+    """The key in `titles` of a group of options."""
     name = next((action.dest.partition(".")[0] for action in group._group_actions), "")
-    return name if name in _TITLES else "options"
+    return name if name in titles else "options"

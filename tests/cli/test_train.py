@@ -130,12 +130,17 @@ def test_without_a_gpu_the_way_to_train_is_named(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["fit", "test"])
-def test_help_leads_with_the_suite_and_points_to_more(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+RUN = ["--name NAME", "--data.source.help CLASS", "--data.batch_size", "--model.help CLASS", "--trainer.devices"]
+COMPARISON = ["--config CONFIG", "--output OUTPUT", "--data.source.help CLASS", "--data.batch_size", "--wandb.project"]
+
+
+@pytest.mark.parametrize(("command", "marks"), [("fit", RUN), ("test", RUN), ("compare", COMPARISON)])
+def test_help_leads_with_the_suite_and_points_to_more(
+    command: str, marks: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
     said = capsys.readouterr().out
-    marks = ["--name NAME", "--data.source.help CLASS", "--data.batch_size", "--model.help CLASS", "--trainer.devices"]
     places = [said.index(mark) for mark in [f"usage: semcomp {command}", *marks]]
     assert places == sorted(places)
     assert "weights_only" not in said
