@@ -34,7 +34,7 @@ from semcomp_pl.training.checkpointing import AtomicCheckpointIO, LastCheckpoint
 from semcomp_pl.training.entropy import STEPS, fit_file
 from semcomp_pl.training.history import RunHistory
 from semcomp_pl.training.memory import keep_freed_memory
-from semcomp_pl.training.outcome import file_rates, outcome
+from semcomp_pl.training.outcome import figures, file_rates, outcome
 from semcomp_pl.training.precision import PreciseTrainer, settled
 from semcomp_pl.training.progress import ProgressLine
 from semcomp_pl.training.quiet import ModelLine, silence
@@ -247,8 +247,18 @@ class SemcompCLI(LightningCLI):
             directory = self.run / "predict"
             print(f"{len(self.datamodule.store(self.datamodule.test_split))} images written to {directory}")
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Keep Lightning from printing its table, in which 17 digits of all classes hide what matters."""
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        return {**kwargs, "verbose": False} if "verbose" in kwargs else kwargs
+
     def after_test(self) -> None:
-        """Write `provenance.json`, which says what the metrics were measured with, beside them."""
+        """Print the metrics, and write what they were measured with beside them, as `provenance.json`."""
+        if self.config[self.subcommand].verbose and self.trainer.is_global_zero:
+            test = self.subcommand == "test"
+            prefix, split = ("test/", self.datamodule.test_split) if test else ("val/", "val")
+            metrics = {name: one for name, one in self.trainer.callback_metrics.items() if name.startswith(prefix)}
+            print(figures(self.run / str(self.subcommand), split, metrics))
         if isinstance(self.model, CodecModule) and self.trainer.is_global_zero:
             directory = self.run / str(self.subcommand)
             make_output(directory, "--runs")

@@ -1,7 +1,7 @@
-"""What a training came to, in the lines that `fit` ends with."""
+"""What a training or a measurement came to, in the lines that commands end with."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from semcomp_pl.codecs.neural import NeuralCodec
 from semcomp_pl.data import ImageDataModule
 from semcomp_pl.data.datamodule import ImageDataset
-from semcomp_pl.metrics import describe
+from semcomp_pl.metrics import describe, is_detail, ordered
 from semcomp_pl.progress import duration
 from semcomp_pl.training.callbacks import TimeLimit
 
@@ -39,6 +39,26 @@ def outcome(run: Path, trainer: Trainer, rates: Sequence[float], sends: bool) ->
     lines = (f"  {name:{_COLUMN}}{text}" for name, text in rows)
     done = f"{_count(trainer.current_epoch, 'epoch')}, {_count(batches.processed, 'batch', 'es')}"
     return "\n".join([f"{run}: {done}{took}", *lines])
+
+
+def figures(directory: Path, split: str, metrics: Mapping[str, Any]) -> str:
+    """The metrics of a measurement, but for those of single classes and channels, and where all of them are.
+
+    Args:
+        directory: Where they were written.
+        split: Split that was measured.
+        metrics: Values by their names in `metrics.csv`.
+    """
+    values = {name.partition("/")[2]: float(value) for name, value in metrics.items()}
+    shown = {name: describe(name) for name in ordered(values) if not is_detail(name)}
+    width = max(len(facts.label) for facts in shown.values())
+    lines = []
+    for name, facts in shown.items():
+        value = f"{values[name]:.{4 if name.startswith('bpp') else facts.digits}f}"
+        lines.append(f"  {facts.label:{width}}  {value:>8} {facts.unit}".rstrip())
+    left = len(values) - len(shown)
+    more = f", with {left} more of single classes and channels" if left else ""
+    return "\n".join([f"{directory.parent}, split {split}", *lines, f"All in {directory / 'metrics.csv'}{more}"])
 
 
 def file_rates(codec: NeuralCodec, data: ImageDataModule, images: int = 8) -> list[float]:

@@ -58,9 +58,28 @@ def test_without_tables_no_rate_of_files_is_claimed(inside: Path, capsys: pytest
     assert "as no --monitor chose" in out
 
 
+@pytest.mark.parametrize(("command", "prefix"), [("test", "test/"), ("validate", "val/")])
+def test_measurements_end_with_the_figures_that_matter(
+    command: str, prefix: str, inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "runs/run", "--trainer.enable_progress_bar=false"]) == 0
+    title, *lines, place = capsys.readouterr().out.splitlines()
+    assert title == "runs/run, split val"
+    with Path(f"runs/run/{command}/metrics.csv").open(newline="") as file:
+        *_, row = csv.DictReader(file)
+    psnr, rate = float(row[f"{prefix}psnr"]), float(row[f"{prefix}bpp_bound"])
+    assert [line.split() for line in lines if "PSNR" in line] == [["PSNR", f"{psnr:.2f}", "dB"]]
+    assert ["bpp_bound", f"{rate:.4f}"] in [line.split() for line in lines]
+    details = [name for name in row if name.startswith(f"{prefix}latent_iou_")]
+    more = f", with {len(details)} more of single classes and channels" if details else ""
+    assert place == f"All in runs/run/{command}/metrics.csv{more}"
+    assert len(lines) == len([name for name in row if name.startswith(prefix)]) - len(details)
+    assert max(map(len, [title, *lines, place])) <= 80
+
+
 def test_predict_says_where_it_wrote(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "runs/run", "--trainer.enable_progress_bar=false"]) == 0
-    found = re.search(r"^(\d+) images written to (.*)$", capsys.readouterr().out, re.MULTILINE)
+    found = re.search(r"^(\d+) images written to (runs/run/predict)$", capsys.readouterr().out, re.MULTILINE)
     assert found
     assert len([*Path(found[2]).glob("*.png")]) == int(found[1]) == 3
 
