@@ -28,18 +28,16 @@ def save(path: Path, pixels: NDArray[np.generic]) -> None:
     Image.fromarray(pixels).save(path)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What libraries and killed processes leave in the directory of temporary files goes with the session.
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what libraries and killed processes leave in the directory of temporary files go with the session.
 
-    The directory's name is short, as sockets in it have paths of at most 107 bytes.
+    The directory's name is short, as sockets in it have paths of at most 107 bytes. Directories of tests stay where
+    pytest keeps them for a while.
     """
-    tmp_path_factory.getbasetemp()  # which pytest keeps for a while, elsewhere
-    temporary = tempfile.TemporaryDirectory(prefix="semcomp-", ignore_cleanup_errors=True)
-    with temporary as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", directory)
-        patch.setattr(tempfile, "tempdir", directory)
-        yield
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    directory = tempfile.TemporaryDirectory(prefix="semcomp-", ignore_cleanup_errors=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = directory.name
+    config.add_cleanup(directory.cleanup)
 
 
 @pytest.fixture(scope="session")

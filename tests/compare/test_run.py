@@ -118,7 +118,7 @@ def test_results_so_far_are_rendered(settings: Settings, run: Run, capsys: pytes
     (part,) = (output / "parts").glob("rows-*")
     part.write_text("".join(part.read_text().splitlines(keepends=True)[:8]))
     assert main(["report", str(output)]) == 0
-    assert "5 points over 1 images" in capsys.readouterr().out
+    assert "5 points over 1 image:" in capsys.readouterr().out
     warnings = json.loads((output / "summary.json").read_text())["warnings"]
     assert [(one["images"], one["of"]) for one in warnings if one["problem"] == "unfinished"] == [(1, 3)]
     part.write_text("".join(part.read_text().splitlines(keepends=True)[:3]))
