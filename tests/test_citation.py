@@ -1,8 +1,9 @@
-"""What others cite is what they have."""
+"""What others cite, and badges say, is what they have."""
 
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import unquote
 
 import yaml
 
@@ -27,3 +28,13 @@ def test_papers_are_those_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"https://(?:arxiv|doi)\.org/[^)\s]+", readme))
     assert {paper["url"] for paper in cited} == named
+
+
+def test_badges_are_true() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    badges = re.findall(r"https://img\.shields\.io/badge/([^)]+)-blue", (ROOT / "README.md").read_text())
+    said = dict(unquote(badge).replace("--", "~").split("-") for badge in badges)
+    assert said["python"] == settings["project"]["requires-python"].replace(">=", "≥")
+    assert said["licence"].replace("~", "-") == settings["project"]["license"]
+    assert settings["tool"]["mypy"][said["mypy"]] is True
+    assert said.keys() == {"python", "licence", "mypy"}
