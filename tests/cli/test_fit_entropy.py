@@ -93,7 +93,7 @@ def test_fit_ends_with_tables_and_test_measures_files(
     assert semcomp_pl.load(tmp_path / "runs" / "small").net.entropy.fitted
     assert main(["test", "runs/small"]) == 0
     said = capsys.readouterr().out
-    for name in ("test/bpp ", "test/bpp_payload", "test/bpp_ideal", "test/bpp_bound"):
+    for name in ("  Rate ", "  bpp_payload ", "  bpp_ideal ", "  bpp_bound "):
         assert name in said
     assert main(["fit", "runs/small", "--trainer.max_epochs", "2"]) == 0
 
