@@ -51,7 +51,7 @@ def figures(directory: Path, split: str, metrics: Mapping[str, Any]) -> str:
     """
     values = {name.partition("/")[2]: float(value) for name, value in metrics.items()}
     shown = {name: describe(name) for name in ordered(values) if not is_detail(name)}
-    width = max(len(facts.label) for facts in shown.values())
+    width = max((len(facts.label) for facts in shown.values()), default=0)
     lines = []
     for name, facts in shown.items():
         value = f"{values[name]:.{4 if name.startswith('bpp') else facts.digits}f}"
